@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VSWITCH_DATAPATH_FDB_TABLE_H
+#define VSWITCH_DATAPATH_FDB_TABLE_H
+
+/*
+ * The inside of the forwarding database, for its own files only: fdb_memory.c
+ * makes and takes over the table, fdb.c works on it, fdb_moves.c says which
+ * moves are too many. Any thread.
+ *
+ * How this works
+ *
+ * Searching. A key's home is the bucket of its hash. An entry is in its home, or in the next
+ * bucket if its home was full. Removing sets the value to 0 and leaves the key: as long as no key
+ * of a bucket is 0, a search goes on to the next one. Once nothing of a bucket is in the next one,
+ * fdb_age() sets the keys of its empty entries to 0. So a search that fails reads a second cache
+ * line only where a bucket is or was full.
+ *
+ * Readers and writers. An entry is replaced by value 0, the new key, the new value; the stores of
+ * key and value release, the loads of a reader acquire. A reader that loads key, value, key and
+ * finds the same key twice has not combined a key with an older value (loading the key has made
+ * the 0 visible) nor with a newer one (loading that value has made the newer key visible), unless
+ * the key left and came back meanwhile: then the value may be that of the key between. When an
+ * entry steps aside, its copy in the next bucket is there before its old place is overwritten, so
+ * that a reader that misses the one finds the other.
+ *
+ * Everything but the refreshing of `last seen` is written under the lock of the home's stripe, and
+ * of the next one's where the buckets in reach cross into it. Locks are taken in ascending order.
+ * Refreshing is a compare-and-swap of the value, which fails harmlessly against any writer.
+ *
+ * Memory. What the shared memory says is used for finding entries, never for addressing: bucket
+ * count and hash key are copied, destinations are masked before they index a counter.
+ */
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdalign.h>
+
+#include "datapath/fdb.h"
+
+#define FDB_FLAG_BITS ((uint64_t)(FDB_FLAG_VALID | FDB_FLAG_STATIC))
+/* Bits of a destination's index that must be 0. */
+#define FDB_EXCESS_BITS ((uint64_t)(FDB_INDEX_MASK & ~(FDB_INDEX_CAPACITY - 1u)) << 32)
+#define FDB_MAC_BITS	((1ull << 47) - 1)
+
+/* One page of buckets. */
+#define FDB_STRIPE_BUCKETS 64u
+#define FDB_STRIPE_MOVES   4u
+
+/* How often a key moved in the second `second`; more than FDB_MOVES_MAX: held. */
+struct fdb_moves {
+	uint64_t key;
+	uint32_t second;
+	uint32_t count;
+};
+
+struct fdb_stripe {
+	alignas(64) pthread_mutex_t lock;
+	struct fdb_moves moves[FDB_STRIPE_MOVES]; /* of keys at home in the stripe */
+	bool touched; /* has or had entries; until then its page need not exist */
+};
+
+static_assert(sizeof(struct fdb_bucket) == 64, "a bucket is a cache line");
+static_assert(sizeof(struct fdb_memory) == 4096, "buckets begin on a page");
+
+struct fdb {
+	/* Constant, read by every lookup. */
+	struct fdb_bucket *buckets;
+	uint64_t hash_state[4];
+	uint32_t home_mask;
+	uint32_t bucket_count; /* with the one behind the last home */
+	struct fdb_stripe *stripes;
+	uint32_t stripe_count;
+
+	alignas(64) uint32_t cursor; /* of fdb_age() */
+	uint32_t count;
+	uint32_t counts[2 * FDB_INDEX_CAPACITY]; /* ports, then peers */
+};
+
+static inline uint64_t fdb_load(const uint64_t *word)
+{
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+}
+
+/* clang-tidy does not see that the builtin writes. */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
+static inline void fdb_store(uint64_t *word, uint64_t to)
+{
+	__atomic_store_n(word, to, __ATOMIC_RELEASE);
+}
+
+static inline uint64_t fdb_rotate(uint64_t value, unsigned bits)
+{
+	return value << bits | value >> (64 - bits);
+}
+
+static inline void fdb_sip_round(uint64_t v[4])
+{
+	v[0] += v[1];
+	v[2] += v[3];
+	v[1] = fdb_rotate(v[1], 13) ^ v[0];
+	v[3] = fdb_rotate(v[3], 16) ^ v[2];
+	v[0] = fdb_rotate(v[0], 32);
+	v[2] += v[1];
+	v[0] += v[3];
+	v[1] = fdb_rotate(v[1], 17) ^ v[2];
+	v[3] = fdb_rotate(v[3], 21) ^ v[0];
+	v[2] = fdb_rotate(v[2], 32);
+}
+
+/*
+ * SipHash-1-3 without the block that holds the length, which is always 8: keyed, so that nobody can
+ * craft MACs that meet in a bucket.
+ */
+static inline uint32_t fdb_home_of(const struct fdb *fdb, uint64_t key)
+{
+	uint64_t v[4] = {fdb->hash_state[0], fdb->hash_state[1], fdb->hash_state[2],
+			 fdb->hash_state[3] ^ key};
+
+	fdb_sip_round(v);
+	v[0] ^= key;
+	v[2] ^= 0xff;
+	fdb_sip_round(v);
+	fdb_sip_round(v);
+	fdb_sip_round(v);
+	return (uint32_t)(v[0] ^ v[1] ^ v[2] ^ v[3]) & fdb->home_mask;
+}
+
+static inline bool fdb_value_valid(uint64_t value)
+{
+	return (value & (FDB_EXCESS_BITS | FDB_FLAG_VALID)) == FDB_FLAG_VALID;
+}
+
+static inline struct fdb_entry *fdb_find_in(struct fdb_bucket *bucket, uint64_t key,
+					    uint64_t *value)
+{
+	for (unsigned i = 0; i < FDB_BUCKET_ENTRIES; i++) {
+		struct fdb_entry *entry = &bucket->entries[i];
+
+		if (fdb_load(&entry->key) != key)
+			continue;
+		*value = fdb_load(&entry->value);
+		if (fdb_value_valid(*value) && fdb_load(&entry->key) == key)
+			return entry;
+	}
+	return NULL;
+}
+
+static inline bool fdb_search_ends(const struct fdb_bucket *bucket)
+{
+	bool ends = false;
+
+	for (unsigned i = 0; i < FDB_BUCKET_ENTRIES; i++)
+		ends |= fdb_load(&bucket->entries[i].key) == 0;
+	return ends;
+}
+
+/*
+ * Returns the entry of key, whose home is given, and its value at the time, or NULL. Whether the
+ * search ends is read after the keys: an entry that stepped aside before its key was read has left
+ * a bucket behind where no search ends.
+ */
+static inline struct fdb_entry *fdb_find(const struct fdb *fdb, uint32_t home, uint64_t key,
+					 uint64_t *value)
+{
+	struct fdb_entry *entry = fdb_find_in(&fdb->buckets[home], key, value);
+
+	if (entry != NULL || fdb_search_ends(&fdb->buckets[home]))
+		return entry;
+	return fdb_find_in(&fdb->buckets[home + 1], key, value);
+}
+
+static inline bool fdb_key_valid(uint64_t key)
+{
+	return (key & FDB_MAC_BITS) != 0;
+}
+
+/* Writes an entry over what is there, empty or not. The bucket's stripe is locked. */
+void fdb_replace(struct fdb *fdb, struct fdb_entry *entry, uint64_t key, uint64_t value);
+
+/* Returns an empty entry of the bucket or NULL. The bucket's stripe is locked. */
+struct fdb_entry *fdb_empty_in(struct fdb *fdb, uint32_t bucket);
+
+/*
+ * Counts a move of key, at home in the stripe, which is locked. Returns FDB_MOVED if it is to be
+ * done, or FDB_HELD or FDB_HELD_NEW.
+ */
+enum fdb_learned fdb_judge_move(struct fdb_stripe *stripe, uint64_t key, uint32_t now);
+
+#endif

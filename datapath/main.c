@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* vswitch-datapath: starts, gives up its privileges, serves, stops. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "datapath/control_link.h"
+#include "datapath/sandbox.h"
+
+#define DEFAULT_RUN_DIR "/run/vswitch"
+#define FILES_WANTED	524288u
+
+struct options {
+	const char *run_dir;
+	const char *user;
+	unsigned workers;
+};
+
+static const char usage[] =
+	"Usage: vswitch-datapath [--run-dir DIR] [--workers N] [--user NAME]\n"
+	"\n"
+	"Forwards packets as the control daemon tells it. Needs root to start, and gives it up.\n"
+	"\n"
+	"  --run-dir DIR  where datapath.sock is made (default $VSWITCH_RUN_DIR or " DEFAULT_RUN_DIR
+	")\n"
+	"  --workers N    threads that forward, 1 to 16 (default 1)\n"
+	"  --user NAME    the user to become (default vswitch-datapath if there is one,\n"
+	"                 else an id that nobody has)\n"
+	"  --help, --version\n";
+
+/* Returns 0, 1 when there is nothing left to do, or -EINVAL after saying why. */
+static int parse_options(int argc, char **argv, struct options *options)
+{
+	static const struct option known[] = {
+		{"run-dir", required_argument, NULL, 'd'},
+		{"workers", required_argument, NULL, 'w'},
+		{"user", required_argument, NULL, 'u'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'v'},
+		{NULL, 0, NULL, 0},
+	};
+	const char *environment = getenv("VSWITCH_RUN_DIR");
+	char *end;
+	int option;
+
+	options->run_dir = environment != NULL ? environment : DEFAULT_RUN_DIR;
+	options->user = NULL;
+	options->workers = 1;
+	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
+		unsigned long workers;
+
+		switch (option) {
+		case 'd':
+			options->run_dir = optarg;
+			break;
+		case 'u':
+			options->user = optarg;
+			break;
+		case 'w':
+			workers = strtoul(optarg, &end, 10);
+			if (*optarg == '\0' || *end != '\0' || workers < 1 ||
+			    workers > STATS_WORKERS) {
+				fprintf(stderr, "vswitch-datapath: --workers takes 1 to %u\n",
+					STATS_WORKERS);
+				return -EINVAL;
+			}
+			options->workers = (unsigned)workers;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 1;
+		case 'v':
+			puts("vswitch-datapath " VSWITCH_VERSION);
+			return 1;
+		default:
+			fputs(usage, stderr);
+			return -EINVAL;
+		}
+	}
+	if (optind < argc) {
+		fputs(usage, stderr);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Makes the run directory and locks it against a second datapath. Returns the lock or a negative
+ * errno. */
+static int lock_run_dir(const char *run_dir)
+{
+	char path[4096];
+	int fd;
+
+	if (mkdir(run_dir, 0755) < 0 && errno != EEXIST) {
+		log_error("cannot make %s: %s", run_dir, strerror(errno));
+		return -errno;
+	}
+	snprintf(path, sizeof(path), "%s/datapath.lock", run_dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0) {
+		log_error("cannot open %s: %s", path, strerror(errno));
+		return -errno;
+	}
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		log_error("another datapath runs in %s: use another --run-dir", run_dir);
+		close(fd);
+		return -EBUSY;
+	}
+	return fd;
+}
+
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+	const struct rlimit wanted = {FILES_WANTED, FILES_WANTED};
+
+	/* More than the system's own limit (fs.nr_open) is refused to root as well. */
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+	    (limit.rlim_max < FILES_WANTED && setrlimit(RLIMIT_NOFILE, &wanted) == 0))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		log_warning("cannot raise the limit of open files: %s", strerror(errno));
+}
+
+static void block_signals(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigprocmask(SIG_BLOCK, &signals, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* Listens in the run directory. Returns the socket or a negative errno after saying why. */
+static int listen_in(const char *run_dir, char *empty_dir, size_t size)
+{
+	char path[4096];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/datapath.sock", run_dir);
+	snprintf(empty_dir, size, "%s/empty", run_dir);
+	if (mkdir(empty_dir, 0555) < 0 && errno != EEXIST) {
+		log_error("cannot make %s: %s", empty_dir, strerror(errno));
+		return -errno;
+	}
+	fd = control_link_listen(path);
+	if (fd < 0)
+		log_error("cannot listen on %s: %s", path, strerror(-fd));
+	return fd;
+}
+
+int main(int argc, char **argv)
+{
+	struct switch_state state;
+	struct options options;
+	char empty_dir[4096];
+	unsigned owner = geteuid();
+	int lock_fd, listen_fd, error;
+
+	error = parse_options(argc, argv, &options);
+	if (error != 0)
+		return error < 0 ? 2 : 0;
+	log_init("vswitch-datapath", LOG_LEVEL_INFO);
+	block_signals();
+	raise_file_limit();
+	lock_fd = lock_run_dir(options.run_dir);
+	if (lock_fd < 0)
+		return 1;
+	error = listen_fd = listen_in(options.run_dir, empty_dir, sizeof(empty_dir));
+	if (listen_fd < 0)
+		goto unlock;
+	error = sandbox_enter(empty_dir, options.user);
+	if (error < 0)
+		goto stop_listening;
+	error = switch_init(&state, options.workers);
+	if (error < 0)
+		goto stop_listening;
+	log_info("version %s, %u worker%s, listening in %s", VSWITCH_VERSION, options.workers,
+		 options.workers == 1 ? "" : "s", options.run_dir);
+	error = control_link_run(&state, listen_fd, owner);
+	log_info("ends");
+	switch_fini(&state);
+stop_listening:
+	close(listen_fd);
+unlock:
+	close(lock_fd);
+	return error < 0 ? 1 : 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/ports/port.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const struct {
+	uint32_t type;
+	const struct port_ops *ops;
+	uint32_t fds_min, fds_max;
+} port_types[] = {
+	{PROTO_PORT_TAP, &port_tap_ops, 1, PORT_QUEUES_MAX},
+	{PROTO_PORT_PACKET, &port_packet_socket_ops, 1, PORT_QUEUES_MAX},
+	{PROTO_PORT_MEMORY, &port_memory_ops, 0, 0},
+	{PORT_TYPE_VXLAN, &port_vxlan_ops, 2, PORT_QUEUES_MAX},
+};
+
+int port_new(struct port **port, uint32_t type, const struct proto_ref *ref, const int *fds,
+	     uint32_t fd_count)
+{
+	struct port *made = calloc(1, sizeof(*made));
+	int error = made == NULL ? -ENOMEM : -EINVAL;
+
+	for (unsigned i = 0; made != NULL && i < sizeof(port_types) / sizeof(port_types[0]); i++) {
+		if (port_types[i].type == type && fd_count >= port_types[i].fds_min &&
+		    fd_count <= port_types[i].fds_max)
+			made->ops = port_types[i].ops;
+	}
+	if (made == NULL || made->ops == NULL)
+		goto fail;
+	made->ref = *ref;
+	made->references = 1;
+	made->features = made->ops->features;
+	made->queue_count = fd_count;
+	made->receive_count = fd_count;
+	for (uint32_t i = 0; i < fd_count; i++)
+		made->fds[i] = fds[i];
+	error = made->ops->open == NULL ? 0 : made->ops->open(made);
+	if (error < 0)
+		goto fail;
+	*port = made;
+	return 0;
+fail:
+	for (uint32_t i = 0; i < fd_count; i++)
+		close(fds[i]);
+	free(made);
+	return error;
+}
+
+void port_ref(struct port *port)
+{
+	if (port != NULL)
+		port->references++;
+}
+
+void port_unref(struct port *port)
+{
+	if (port == NULL || --port->references > 0)
+		return;
+	if (port->ops->close != NULL)
+		port->ops->close(port);
+	for (uint32_t i = 0; i < port->queue_count; i++)
+		close(port->fds[i]);
+	free(port);
+}

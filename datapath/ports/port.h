@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VSWITCH_DATAPATH_PORTS_PORT_H
+#define VSWITCH_DATAPATH_PORTS_PORT_H
+
+/*
+ * The contract of port types: what a port's descriptors can do. A port is made
+ * by the main thread from descriptors that the control daemon opened, is used
+ * by workers as long as a configuration refers to it, and is closed with the
+ * last such configuration.
+ *
+ * Life cycle: port_new() -> open() -> receive() and transmit() by workers ->
+ * close(). Each queue is received from by one worker; any worker transmits.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/proto.h"
+#include "datapath/batch.h"
+#include "datapath/packet.h"
+
+#define PORT_QUEUES_MAX 16u
+
+/* What the other end takes from us: else the output stage does it in software. */
+#define PORT_CAN_CHECKSUM 0x1u
+#define PORT_CAN_TSO4	  0x2u
+#define PORT_CAN_TSO6	  0x4u
+#define PORT_CAN_USO	  0x8u
+#define PORT_CAN_ALL	  0xfu
+
+struct config;
+struct port;
+struct receiver;
+
+struct port_ops {
+	const char *name;
+	uint32_t features; /* PORT_CAN_* */
+
+	/* Takes over port->fds as far as it uses them. Returns 0 or a negative errno. */
+	int (*open)(struct port *port);
+	/* Frees what open() made; the descriptors are closed by the caller. May be NULL. */
+	void (*close)(struct port *port);
+
+	/*
+	 * Receives from one queue into batch, until it is full or nothing is there: frames with
+	 * their offload state, not parsed; packet->drop says what is wrong already. Returns 0; 1
+	 * when more waits in the port itself, so that it must be called again before the worker
+	 * turns to another port; or a negative errno when the port is lost, since its interface is
+	 * gone or may be: nothing more is received until its descriptors are given anew.
+	 */
+	int (*receive)(struct port *port, unsigned queue, struct receiver *receiver,
+		       struct batch *batch);
+
+	/*
+	 * Sends packets, which stay the caller's, and writes for each 0 or the enum drop_reason why
+	 * the kernel did not take it. A port type whose source can wait may hold packets back
+	 * before receive() instead of dropping here; none of the present types can.
+	 */
+	void (*transmit)(struct port *port, const struct config *config, unsigned queue,
+			 struct packet **packets, unsigned count, uint8_t *results);
+};
+
+struct port {
+	const struct port_ops *ops;
+	struct proto_ref ref;
+	uint32_t references; /* main thread only */
+	uint32_t features;   /* PORT_CAN_* */
+	uint32_t queue_count;
+	uint32_t receive_count; /* queues that are received from; a memory port's has no descriptor
+				 */
+	int fds[PORT_QUEUES_MAX];
+	bool attached; /* its queues were given to workers; main thread only */
+	void *private;
+};
+
+/*
+ * Makes a port with one reference. Takes over the descriptors, also on failure. Returns 0, -EINVAL
+ * for an unknown type or a wrong number of descriptors, -ENOMEM or what open() says.
+ */
+int port_new(struct port **port, uint32_t type, const struct proto_ref *ref, const int *fds,
+	     uint32_t fd_count);
+
+#define PORT_TYPE_VXLAN 1000u /* made for the VTEP; not a type that can be configured */
+
+/* Take and give back a reference; NULL is accepted. The last one closes the port. */
+void port_ref(struct port *port);
+void port_unref(struct port *port);
+
+extern const struct port_ops port_tap_ops, port_packet_socket_ops, port_vxlan_ops, port_memory_ops;
+
+#endif

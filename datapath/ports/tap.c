@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * TAP ports: one read or write a packet, with a virtio-net header of 10 octets. Tags are inline.
+ * Each descriptor is a queue of the same TAP.
+ */
+
+#include <errno.h>
+#include <sys/uio.h>
+
+#include "datapath/ports/gather.h"
+#include "datapath/ports/port.h"
+#include "datapath/ports/receiver.h"
+
+static int tap_receive(struct port *port, unsigned queue, struct receiver *receiver,
+		       struct batch *batch)
+{
+	size_t bytes = 0;
+
+	while (!batch_full(batch) && bytes < RECEIVER_BYTES_MAX) {
+		struct receiver_slot *slot = &receiver->slots[0];
+		ssize_t size = readv(port->fds[queue], slot->iov, 3);
+		struct packet *packet;
+
+		if (size < 0 && errno == EINTR)
+			continue;
+		if (size < 0)
+			return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+		if ((size_t)size < sizeof(slot->header)) {
+			receiver_drop(receiver, DROP_TOO_SHORT, 0);
+			continue;
+		}
+		packet = receiver_take(receiver, 0, (size_t)size - sizeof(slot->header));
+		if (packet != NULL)
+			batch_add(batch, packet);
+		bytes += (size_t)size;
+	}
+	return 0;
+}
+
+static void tap_transmit(struct port *port, const struct config *config, unsigned queue,
+			 struct packet **packets, unsigned count, uint8_t *results)
+{
+	int fd = port->fds[queue % port->queue_count];
+
+	(void)config;
+	for (unsigned i = 0; i < count; i++) {
+		struct iovec iov[GATHER_IOV_MAX];
+		int iov_count = (int)gather_with_header(packets[i], iov);
+		ssize_t sent;
+
+		do {
+			sent = writev(fd, iov, iov_count);
+		} while (sent < 0 && errno == EINTR);
+		results[i] = sent < 0 ? gather_drop_reason(errno) : DROP_NONE;
+	}
+}
+
+const struct port_ops port_tap_ops = {
+	.name = "tap",
+	.features = PORT_CAN_ALL,
+	.receive = tap_receive,
+	.transmit = tap_transmit,
+};

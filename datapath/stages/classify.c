@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/ecn.h"
+#include "datapath/stages/parse.h"
+#include "datapath/stages/stages.h"
+#include "datapath/vlan.h"
+
+/* Octets on the wire: parse takes a tag off, with which every frame came in. */
+static uint32_t received_size(const struct packet *packet, enum drop_reason reason)
+{
+	if (reason != DROP_NONE || (packet->flags & PACKET_TAGGED) == 0)
+		return packet->wire_size;
+	return packet->wire_size + packet->frame_count * VLAN_TAG_SIZE;
+}
+
+void stage_parse(struct worker *worker, struct batch *batch)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct packet *packet = batch->packets[i];
+		enum drop_reason reason = packet->drop;
+
+		packet->segment = packet->port_out = packet->peer_out = PROTO_NO_INDEX;
+		packet->frame_count = 1;
+		packet->wire_size = packet->size;
+		if (reason == DROP_NONE)
+			reason = parse_packet(packet);
+		account_received(worker, packet, received_size(packet, reason));
+		if (reason != DROP_NONE)
+			account_drop(worker, packet, reason);
+		else
+			batch->packets[kept++] = packet;
+	}
+	batch->count = kept;
+}
+
+static void enter_segment(const struct config *config, struct packet *packet, uint32_t index)
+{
+	const struct config_segment *segment = &config->segments[index];
+
+	packet->segment = index;
+	packet->segment_incarnation = segment->incarnation;
+	packet->tenant = segment->tenant;
+	packet->tenant_incarnation = config->tenants[segment->tenant].incarnation;
+}
+
+/* Whether there is a tag in the frame behind the one that parse took off. */
+static bool has_inner_tag(const struct packet *packet)
+{
+	const uint8_t *type = packet_at(packet, 12, 2);
+
+	return type != NULL && vlan_is_tpid((uint16_t)(type[0] << 8 | type[1]));
+}
+
+/* Enters the segment of a frame that is untagged for us, and whose own tags stay with it. */
+static enum drop_reason enter_with_tags(const struct config *config, struct packet *packet,
+					uint32_t segment, bool tagged)
+{
+	bool transparent = (config->segments[segment].flags & PROTO_SEGMENT_VLAN_TRANSPARENT) != 0;
+
+	enter_segment(config, packet, segment);
+	if (!tagged && !has_inner_tag(packet))
+		return DROP_NONE;
+	if (!transparent)
+		return DROP_VLAN_TAGGED;
+	if (tagged) {
+		packet->flags |= PACKET_TAG_KEPT;
+		packet->wire_size += packet->frame_count * VLAN_TAG_SIZE;
+	}
+	return DROP_NONE;
+}
+
+static enum drop_reason classify_port(const struct config *config, const struct config_port *port,
+				      struct packet *packet)
+{
+	bool tagged = (packet->flags & PACKET_TAGGED) != 0;
+	uint16_t vid = packet->vlan_tci & VLAN_VID_MASK;
+
+	if (!port->admin_up)
+		return DROP_PORT_DOWN;
+	if (tagged && vid == VLAN_VID_MASK)
+		return DROP_VLAN_INVALID;
+	if (tagged && vid != 0 && port->vids != NULL) {
+		uint32_t segment = packet->vlan_tpid == VLAN_TPID_8021Q ? port->vids->segments[vid]
+									: PROTO_NO_INDEX;
+
+		if (segment == PROTO_NO_INDEX)
+			return DROP_VLAN_UNKNOWN;
+		return enter_with_tags(config, packet, segment, false);
+	}
+	if (port->untagged == PROTO_NO_INDEX)
+		return DROP_VLAN_UNKNOWN;
+	return enter_with_tags(config, packet, port->untagged, tagged && vid != 0);
+}
+
+static enum drop_reason classify_overlay(const struct config *config, struct packet *packet)
+{
+	uint32_t segment = config_segment_by_vni(config, packet->outer_vni);
+	uint32_t peer = config_peer_by_ip(config, packet->outer_source);
+	bool tagged =
+		(packet->flags & PACKET_TAGGED) != 0 && (packet->vlan_tci & VLAN_VID_MASK) != 0;
+	enum drop_reason reason;
+
+	if (segment == PROTO_NO_INDEX)
+		return DROP_VNI_UNKNOWN;
+	if (peer == PROTO_NO_INDEX || !config_segment_has_peer(&config->segments[segment], peer)) {
+		enter_segment(config, packet, segment);
+		return DROP_PEER_UNKNOWN;
+	}
+	packet->peer_out = peer; /* where it came from, until lookup */
+	reason = enter_with_tags(config, packet, segment, tagged);
+	if (reason == DROP_NONE && !ecn_decapsulate(packet, packet->outer_tos))
+		reason = DROP_ECN_INVALID;
+	return reason;
+}
+
+void stage_classify(struct worker *worker, struct batch *batch)
+{
+	const struct config *config = worker->config;
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct packet *packet = batch->packets[i];
+		const struct config_port *port = config_port(config, packet->port_in);
+		enum drop_reason reason = DROP_PORT_GONE;
+
+		if (port != NULL && port->incarnation == packet->port_in_incarnation)
+			reason = (packet->flags & PACKET_FROM_OVERLAY) != 0
+					 ? classify_overlay(config, packet)
+					 : classify_port(config, port, packet);
+		if (reason != DROP_NONE)
+			account_drop(worker, packet, reason);
+		else
+			batch->packets[kept++] = packet;
+	}
+	batch->count = kept;
+}

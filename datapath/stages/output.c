@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/offload/checksum.h"
+#include "datapath/offload/segment.h"
+#include "datapath/ports/port.h"
+#include "datapath/stages/stages.h"
+#include "datapath/vlan.h"
+
+#define VLAN_PRIORITY_MASK 0xf000u /* PCP and DEI */
+
+/* What is on its way to one port. */
+struct outlet {
+	struct worker *worker;
+	struct port *port;
+	unsigned count;
+	struct packet *packets[BATCH_SIZE];
+};
+
+static void flush(struct outlet *outlet)
+{
+	struct worker *worker = outlet->worker;
+	uint8_t results[BATCH_SIZE];
+
+	if (outlet->count == 0)
+		return;
+	outlet->port->ops->transmit(outlet->port, worker->config, worker->index, outlet->packets,
+				    outlet->count, results);
+	for (unsigned i = 0; i < outlet->count; i++) {
+		struct packet *packet = outlet->packets[i];
+
+		if (results[i] != DROP_NONE) {
+			account_drop(worker, packet, results[i]);
+			continue;
+		}
+		account_sent(worker, packet);
+		packet_free(worker->pool, packet);
+	}
+	outlet->count = 0;
+}
+
+/* Adds a packet that the port takes but for its checksum. */
+static void add(struct outlet *outlet, struct packet *packet)
+{
+	if ((packet->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0 &&
+	    (outlet->port->features & PORT_CAN_CHECKSUM) == 0)
+		checksum_complete(packet);
+	packet->offload.hdr_len =
+		packet->offload.gso_type == VIRTIO_NET_HDR_GSO_NONE ? 0 : packet->payload_offset;
+	outlet->packets[outlet->count++] = packet;
+	if (outlet->count == BATCH_SIZE)
+		flush(outlet);
+}
+
+/* Whether the port takes a super-packet of this kind whole, whose checksum is always partial. */
+static bool takes_super(const struct port *port, const struct packet *packet)
+{
+	if (packet->offload.gso_type == VIRTIO_NET_HDR_GSO_NONE)
+		return true;
+	if ((port->features & PORT_CAN_CHECKSUM) == 0)
+		return false;
+	switch (packet->offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
+	case VIRTIO_NET_HDR_GSO_TCPV4:
+		return (port->features & PORT_CAN_TSO4) != 0;
+	case VIRTIO_NET_HDR_GSO_TCPV6:
+		return (port->features & PORT_CAN_TSO6) != 0;
+	case VIRTIO_NET_HDR_GSO_UDP_L4:
+		return (port->features & PORT_CAN_USO) != 0;
+	default:
+		return false;
+	}
+}
+
+/* Puts the workload's own tag back, and the tag of the segment on this port around it. */
+static void push_tags(struct packet *packet, uint16_t vid)
+{
+	bool kept = (packet->flags & PACKET_TAG_KEPT) != 0;
+	bool tagged = (packet->flags & PACKET_TAGGED) != 0;
+
+	if (kept)
+		vlan_push(packet, packet->vlan_tpid, packet->vlan_tci);
+	if (vid == 0)
+		return;
+	vlan_push(packet, VLAN_TPID_8021Q,
+		  tagged && !kept ? (packet->vlan_tci & VLAN_PRIORITY_MASK) | vid : vid);
+	packet->wire_size += packet->frame_count * VLAN_TAG_SIZE;
+}
+
+/* Cuts a packet that is the caller's no more, and counts what is lost of it. */
+static void cut(struct worker *worker, struct packet *packet, uint32_t frames,
+		struct packet_list *pieces)
+{
+	struct packet former = *packet;
+	uint32_t lost_frames = 0, lost_bytes = 0;
+
+	packet_list_init(pieces);
+	if (segment_cut(worker->pool, packet, frames, pieces, &lost_frames, &lost_bytes) < 0)
+		account_lost(worker, &former, lost_frames, DROP_NO_BUFFER);
+}
+
+static void send_packet(struct outlet *outlet, struct packet *packet, uint16_t vid)
+{
+	struct packet_list parts, pieces;
+	struct packet *piece;
+
+	push_tags(packet, vid);
+	if (takes_super(outlet->port, packet)) {
+		add(outlet, packet);
+		return;
+	}
+	/* A batch at a time, so that a packet of very many frames does not empty the pool. */
+	cut(outlet->worker, packet, BATCH_SIZE, &parts);
+	while ((packet = packet_list_pop(&parts)) != NULL) {
+		cut(outlet->worker, packet, 1, &pieces);
+		while ((piece = packet_list_pop(&pieces)) != NULL)
+			add(outlet, piece);
+	}
+}
+
+/*
+ * Finds the port that the packet goes out of, and its tag there. This is where isolation is held
+ * against everything before: a packet leaves only by a port that carries its segment.
+ */
+static enum drop_reason check(const struct config *config, const struct packet *packet,
+			      struct port **port, uint16_t *vid)
+{
+	const struct config_port *out = config_port(config, packet->port_out);
+
+	if (out == NULL || out->incarnation != packet->port_out_incarnation || out->port == NULL)
+		return DROP_PORT_GONE;
+	*port = out->port;
+	*vid = 0;
+	if (packet->peer_out != PROTO_NO_INDEX) {
+		const struct config_segment *segment = &config->segments[packet->segment];
+
+		if (packet->port_out != config->vtep || segment->vni == 0)
+			return DROP_NO_VTEP;
+		return config_segment_has_peer(segment, packet->peer_out) ? DROP_NONE
+									  : DROP_PEER_UNKNOWN;
+	}
+	if (!config_port_carries(out, packet->segment, vid))
+		return DROP_NO_MEMBER;
+	return out->admin_up ? DROP_NONE : DROP_PORT_DOWN;
+}
+
+void stage_output(struct worker *worker, struct batch *batch)
+{
+	struct outlet outlet = {.worker = worker};
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		if (batch->packets[i] == NULL)
+			continue;
+		uint32_t port_out = batch->packets[i]->port_out;
+
+		/* All packets to one port go together, in their order. */
+		for (unsigned j = i; j < batch->count; j++) {
+			struct packet *packet = batch->packets[j];
+			enum drop_reason reason;
+			uint16_t vid;
+
+			if (packet == NULL || packet->port_out != port_out)
+				continue;
+			batch->packets[j] = NULL;
+			reason = check(worker->config, packet, &outlet.port, &vid);
+			if (reason != DROP_NONE)
+				account_drop(worker, packet, reason);
+			else
+				send_packet(&outlet, packet, vid);
+		}
+		flush(&outlet);
+	}
+	batch->count = 0;
+}

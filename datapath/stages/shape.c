@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/offload/segment.h"
+#include "datapath/stages/stages.h"
+#include "datapath/vlan.h"
+
+/* The index of the packet's gate of a kind, or PROTO_NO_INDEX: it is not charged there. */
+static uint32_t gate_of(const struct config *config, const struct packet *packet,
+			enum shaper_kind kind)
+{
+	bool sending = kind == SHAPER_PORT_SEND || kind == SHAPER_TENANT_SEND;
+	uint32_t index = sending ? packet->port_in : packet->port_out;
+	const struct config_port *port = config_port(config, index);
+
+	/* Only workload ports are charged: not uplinks, not the VTEP. */
+	if (port == NULL || port->tenant == PROTO_NO_INDEX)
+		return PROTO_NO_INDEX;
+	return kind == SHAPER_PORT_SEND || kind == SHAPER_PORT_RECEIVE ? index : port->tenant;
+}
+
+static enum drop_reason full_reason(enum shaper_kind kind)
+{
+	switch (kind) {
+	case SHAPER_PORT_SEND:
+		return DROP_PORT_SEND_QUEUE;
+	case SHAPER_TENANT_SEND:
+		return DROP_TENANT_SEND_QUEUE;
+	case SHAPER_TENANT_RECEIVE:
+		return DROP_TENANT_RECEIVE_QUEUE;
+	case SHAPER_PORT_RECEIVE:
+	case SHAPER_KIND_COUNT:
+		break;
+	}
+	return DROP_PORT_RECEIVE_QUEUE;
+}
+
+/* Cuts a super-packet that would occupy the gate for too long. */
+static void cut(struct worker *worker, struct packet *packet, uint32_t quantum,
+		struct packet_list *pieces)
+{
+	uint32_t frame_size = packet->wire_size / packet->frame_count;
+	uint32_t frames = quantum / frame_size;
+	uint32_t lost_frames = 0, lost_bytes = 0;
+	struct packet former = *packet;
+
+	if (segment_cut(worker->pool, packet, frames == 0 ? 1 : frames, pieces, &lost_frames,
+			&lost_bytes) < 0)
+		account_lost(worker, &former, lost_frames, DROP_NO_BUFFER);
+	/* A tag that the workload keeps is not in the frame until output, but is charged. */
+	for (struct packet *piece = pieces->first;
+	     piece != NULL && (former.flags & PACKET_TAG_KEPT) != 0; piece = piece->next)
+		piece->wire_size += piece->frame_count * VLAN_TAG_SIZE;
+}
+
+/* Offers the pieces of one packet, in order; what passes is added to out. */
+static void offer(struct worker *worker, struct packet_list *pieces, enum shaper_kind kind,
+		  uint32_t gate, struct batch *out,
+		  void (*next)(struct worker *worker, struct batch *batch))
+{
+	struct packet *piece;
+
+	while ((piece = packet_list_pop(pieces)) != NULL) {
+		piece->gate = (uint8_t)kind;
+		switch (shaper_offer(worker->gates, kind, gate, piece, worker->now)) {
+		case SHAPER_PASS:
+			batch_add(out, piece);
+			if (batch_full(out)) {
+				next(worker, out);
+				out->count = 0;
+			}
+			break;
+		case SHAPER_QUEUED:
+			account_queued(worker, piece, 1);
+			break;
+		case SHAPER_FULL:
+			account_drop(worker, piece, full_reason(kind));
+			break;
+		}
+	}
+}
+
+void stage_shape(struct worker *worker, struct batch *batch, enum shaper_kind kind,
+		 void (*next)(struct worker *worker, struct batch *batch))
+{
+	struct batch out = {0};
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct packet *packet = batch->packets[i];
+		uint32_t gate = gate_of(worker->config, packet, kind);
+		struct packet_list pieces;
+
+		packet_list_init(&pieces);
+		if (gate == PROTO_NO_INDEX) {
+			batch_add(&out, packet);
+		} else {
+			uint32_t quantum = shaper_quantum(worker->shared->shaper, kind, gate);
+
+			if (packet->frame_count > 1 && packet->wire_size > quantum)
+				cut(worker, packet, quantum, &pieces);
+			else
+				packet_list_append(&pieces, packet);
+			offer(worker, &pieces, kind, gate, &out, next);
+		}
+		if (batch_full(&out)) {
+			next(worker, &out);
+			out.count = 0;
+		}
+	}
+	batch->count = 0;
+	if (out.count > 0)
+		next(worker, &out);
+}
+
+void stage_recheck(struct worker *worker, struct batch *batch)
+{
+	const struct config *config = worker->config;
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		struct packet *packet = batch->packets[i];
+		const struct config_port *in = config_port(config, packet->port_in);
+		const struct config_port *out = config_port(config, packet->port_out);
+
+		account_queued(worker, packet, -1);
+		/* A port that it leaves by is only known behind the lookup. */
+		if (in == NULL || in->incarnation != packet->port_in_incarnation ||
+		    !account_segment_known(worker, packet) ||
+		    (packet->port_out != PROTO_NO_INDEX &&
+		     (out == NULL || out->incarnation != packet->port_out_incarnation)))
+			account_drop(worker, packet, DROP_PORT_GONE);
+		else
+			batch->packets[kept++] = packet;
+	}
+	batch->count = kept;
+}

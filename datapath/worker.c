@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/worker.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+#include <urcu-qsbr.h>
+
+#include "datapath/account.h"
+#include "datapath/pipeline.h"
+#include "datapath/ports/port.h"
+
+#define WAKE_EVENTS 64
+#define QUEUE_BITS  4u /* of an epoll token: PORT_QUEUES_MAX */
+#define STOP_TOKEN  UINT64_MAX
+
+int worker_init(struct worker *worker, unsigned index, struct worker_shared *shared)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u64 = STOP_TOKEN};
+	int error = -ENOMEM;
+
+	memset(worker, 0, sizeof(*worker));
+	worker->index = index;
+	worker->shared = shared;
+	worker->stats = &shared->stats->workers[index];
+	worker->pool = packet_pool_new(WORKER_PACKETS_MAX, WORKER_BUFFERS_MAX);
+	if (worker->pool == NULL)
+		return -ENOMEM;
+	worker->gates = shaper_worker_new(shared->shaper);
+	if (worker->gates == NULL)
+		goto free_pool;
+	error = receiver_init(&worker->receiver, worker->pool);
+	if (error < 0)
+		goto free_gates;
+	worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	worker->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (worker->epoll_fd < 0 || worker->stop_fd < 0 ||
+	    epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, worker->stop_fd, &event) < 0) {
+		error = -errno;
+		goto close_fds;
+	}
+	return 0;
+close_fds:
+	close(worker->epoll_fd);
+	close(worker->stop_fd);
+	receiver_fini(&worker->receiver);
+free_gates:
+	shaper_worker_free(worker->gates);
+free_pool:
+	packet_pool_free(worker->pool);
+	return error;
+}
+
+void worker_fini(struct worker *worker)
+{
+	struct packet_list waiting;
+	struct packet *packet;
+
+	packet_list_init(&waiting);
+	shaper_drain_all(worker->gates, &waiting);
+	worker_begin_turn(worker);
+	while ((packet = packet_list_pop(&waiting)) != NULL) {
+		account_queued(worker, packet, -1);
+		account_drop(worker, packet, DROP_RESTART);
+	}
+	close(worker->epoll_fd);
+	close(worker->stop_fd);
+	receiver_fini(&worker->receiver);
+	shaper_worker_free(worker->gates);
+	packet_pool_free(worker->pool);
+}
+
+void worker_begin_turn(struct worker *worker)
+{
+	struct timespec now, boot;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	worker->now = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	worker->now_seconds = (uint32_t)boot.tv_sec;
+	worker->config = rcu_dereference(worker->shared->config);
+}
+
+void worker_note(struct worker *worker, const struct worker_event *event)
+{
+	if (worker->event_count < WORKER_EVENTS_MAX)
+		worker->events[worker->event_count++] = *event;
+}
+
+void worker_end_turn(struct worker *worker)
+{
+	struct worker_shared *shared = worker->shared;
+	uint64_t one = 1;
+
+	if (worker->event_count == 0)
+		return;
+	pthread_mutex_lock(&shared->event_lock);
+	for (unsigned i = 0; i < worker->event_count && shared->event_count < WORKER_EVENTS_MAX;
+	     i++)
+		shared->events[shared->event_count++] = worker->events[i];
+	pthread_mutex_unlock(&shared->event_lock);
+	worker->event_count = 0;
+	if (shared->event_fd >= 0 && write(shared->event_fd, &one, sizeof(one)) < 0)
+		return; /* it is readable already */
+}
+
+static uint64_t queue_token(const struct proto_ref *ref, unsigned queue)
+{
+	return (uint64_t)ref->incarnation << 32 | (uint64_t)ref->index << QUEUE_BITS | queue;
+}
+
+int worker_add_queue(struct worker *worker, const struct port *port, unsigned queue)
+{
+	struct epoll_event event = {
+		.events = EPOLLIN,
+		.data.u64 = queue_token(&port->ref, queue),
+	};
+
+	return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, port->fds[queue], &event) < 0 ? -errno
+											: 0;
+}
+
+void worker_remove_queue(struct worker *worker, const struct port *port, unsigned queue)
+{
+	/* A worker that found the port lost has removed it already. */
+	epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, port->fds[queue], NULL);
+}
+
+/* Counts what the receiver could not keep, as received and dropped. */
+static void count_refused(struct worker *worker, uint32_t index)
+{
+	struct receiver *receiver = &worker->receiver;
+	struct stats_port *stats = &worker->stats->ports[index];
+
+	if (receiver->dropped_frames == 0)
+		return;
+	account_add(&stats->rx_packets, receiver->dropped_frames);
+	account_add(&stats->rx_bytes, receiver->dropped_bytes);
+	account_add(&stats->drops[receiver->dropped_reason], receiver->dropped_frames);
+	receiver->dropped_frames = receiver->dropped_bytes = 0;
+}
+
+static void port_lost(struct worker *worker, struct port *port, unsigned queue, int error)
+{
+	struct worker_event event = {.type = WORKER_PORT_LOST, .ref = port->ref, .error = -error};
+
+	/* Such a descriptor would be ready for ever. */
+	worker_remove_queue(worker, port, queue);
+	worker_note(worker, &event);
+}
+
+void worker_receive(struct worker *worker, uint32_t index, uint32_t incarnation, unsigned queue)
+{
+	const struct config_port *port = config_port(worker->config, index);
+	struct batch batch;
+	int more;
+
+	/* The port may have gone since the kernel reported it. */
+	if (port == NULL || port->incarnation != incarnation || port->port == NULL ||
+	    queue >= port->port->receive_count)
+		return;
+	do {
+		batch.count = 0;
+		more = port->port->ops->receive(port->port, queue, &worker->receiver, &batch);
+		count_refused(worker, index);
+		for (unsigned i = 0; i < batch.count; i++) {
+			batch.packets[i]->port_in = index;
+			batch.packets[i]->port_in_incarnation = incarnation;
+		}
+		pipeline_receive(worker, &batch);
+	} while (more > 0);
+	if (more < 0)
+		port_lost(worker, port->port, queue, more);
+}
+
+void worker_release(struct worker *worker)
+{
+	struct batch batch = {0};
+	enum shaper_kind kind;
+
+	while (shaper_release(worker->gates, worker->now, &batch, &kind)) {
+		pipeline_resume(worker, &batch, kind);
+		batch.count = 0;
+	}
+}
+
+static struct timespec sleep_time(const struct worker *worker)
+{
+	uint64_t next = shaper_next(worker->gates, worker->now);
+	uint64_t wait = next <= worker->now ? 0 : next - worker->now;
+
+	return (struct timespec){(time_t)(wait / 1000000000u), (long)(wait % 1000000000u)};
+}
+
+/* Waits until a queue has something or the shaper has. Returns the number of events. */
+static int wait_for_events(struct worker *worker, struct epoll_event *events)
+{
+	bool forever = shaper_next(worker->gates, worker->now) == UINT64_MAX;
+	struct timespec timeout = forever ? (struct timespec){0} : sleep_time(worker);
+	int count;
+
+	rcu_thread_offline();
+	count = epoll_pwait2(worker->epoll_fd, events, WAKE_EVENTS, forever ? NULL : &timeout,
+			     NULL);
+	rcu_thread_online();
+	return count;
+}
+
+static void *run(void *context)
+{
+	struct worker *worker = context;
+	struct epoll_event events[WAKE_EVENTS];
+	bool stop = false;
+
+	prctl(PR_SET_TIMERSLACK, 1);
+	rcu_register_thread();
+	worker_begin_turn(worker);
+	while (!stop) {
+		int count = wait_for_events(worker, events);
+
+		worker_begin_turn(worker);
+		for (int i = 0; i < count; i++) {
+			uint64_t token = events[i].data.u64;
+
+			if (token == STOP_TOKEN)
+				stop = true;
+			else
+				worker_receive(worker, (uint32_t)token >> QUEUE_BITS,
+					       (uint32_t)(token >> 32),
+					       (unsigned)token & ((1u << QUEUE_BITS) - 1));
+		}
+		worker_release(worker);
+		worker_end_turn(worker);
+		rcu_quiescent_state();
+	}
+	rcu_unregister_thread();
+	return NULL;
+}
+
+int worker_start(struct worker *worker)
+{
+	int error = pthread_create(&worker->thread, NULL, run, worker);
+
+	worker->running = error == 0;
+	return -error;
+}
+
+void worker_stop(struct worker *worker)
+{
+	uint64_t one = 1;
+
+	if (!worker->running || write(worker->stop_fd, &one, sizeof(one)) < 0)
+		return;
+	pthread_join(worker->thread, NULL);
+	worker->running = false;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VSWITCH_DATAPATH_WORKER_H
+#define VSWITCH_DATAPATH_WORKER_H
+
+/*
+ * A worker: a thread that receives batches from the queues that it owns, runs
+ * them through the pipeline to completion, lets packets out of the shaper when
+ * their time has come, and sleeps when there is nothing to do. The main
+ * thread makes it, gives it queues and takes them away; what is in the struct
+ * is the worker's own, but for what is said to be shared.
+ *
+ * Tests run a worker without a thread: worker_init(), then pipeline calls.
+ */
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/stats_layout.h"
+#include "datapath/batch.h"
+#include "datapath/config.h"
+#include "datapath/fdb.h"
+#include "datapath/packet.h"
+#include "datapath/ports/receiver.h"
+#include "datapath/shaper.h"
+
+#define WORKER_EVENTS_MAX 32u
+
+enum worker_event_type { WORKER_PORT_LOST, WORKER_MAC_HELD };
+
+/* What the main thread tells the control daemon. */
+struct worker_event {
+	enum worker_event_type type;
+	struct proto_ref ref; /* the port, or the segment */
+	int error;	      /* WORKER_PORT_LOST: a positive errno */
+	uint8_t mac[6];	      /* WORKER_MAC_HELD */
+};
+
+/* What all workers and the main thread share. */
+struct worker_shared {
+	struct config *config; /* published; never changed; read under QSBR */
+	struct shaper *shaper;
+	struct fdb *fdb;
+	struct stats_memory *stats;
+	int event_fd; /* an eventfd that wakes the main thread; -1 in tests */
+	pthread_mutex_t event_lock;
+	struct worker_event events[WORKER_EVENTS_MAX]; /* what is too much is lost */
+	unsigned event_count;
+};
+
+struct worker {
+	unsigned index;
+	struct worker_shared *shared;
+	const struct config *config; /* of this turn */
+	struct stats_worker *stats;
+	struct packet_pool *pool;
+	struct shaper_worker *gates;
+	uint64_t now;			    /* CLOCK_MONOTONIC, ns, of this turn */
+	uint32_t now_seconds;		    /* CLOCK_BOOTTIME, of this turn */
+	uint32_t reply_second, reply_count; /* bounds the ICMP errors that are made */
+
+	struct worker_event events[WORKER_EVENTS_MAX]; /* of this turn */
+	unsigned event_count;
+
+	int epoll_fd, stop_fd;
+	pthread_t thread;
+	bool running;
+
+	struct receiver receiver;
+};
+
+#define WORKER_PACKETS_MAX 65536u
+#define WORKER_BUFFERS_MAX 4096u
+
+/* Makes a worker that is not running. Returns 0 or a negative errno. */
+int worker_init(struct worker *worker, unsigned index, struct worker_shared *shared);
+void worker_fini(struct worker *worker);
+
+int worker_start(struct worker *worker);
+/* Ends the thread and waits for it; packets that wait in the shaper are dropped and counted. */
+void worker_stop(struct worker *worker);
+
+/* Gives the worker a port's queue to receive from, or takes it away. Main thread. */
+int worker_add_queue(struct worker *worker, const struct port *port, unsigned queue);
+void worker_remove_queue(struct worker *worker, const struct port *port, unsigned queue);
+
+/* One turn of receiving from one queue. */
+void worker_receive(struct worker *worker, uint32_t port_index, uint32_t incarnation,
+		    unsigned queue);
+/* Sends on what the shaper lets out now. */
+void worker_release(struct worker *worker);
+/* Reads the clocks and the published configuration for the next turn. */
+void worker_begin_turn(struct worker *worker);
+/* Hands this turn's events to the main thread. */
+void worker_end_turn(struct worker *worker);
+
+/* Notes an event for the main thread; called by stages. */
+void worker_note(struct worker *worker, const struct worker_event *event);
+
+#endif

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/shaper_fixture.h"
+
+#define GATE SHAPER_PORT_RECEIVE, 2
+
+struct fixture {
+	struct shaper *shaper;
+	struct shaper_worker *worker, *other;
+	uint64_t now, number, next_number;
+};
+
+static int set_up(void **state)
+{
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+
+	if (fixture == NULL)
+		return -1;
+	fixture->shaper = shaper_new(8);
+	fixture->worker = shaper_worker_new(fixture->shaper);
+	fixture->other = shaper_worker_new(fixture->shaper);
+	fixture->now = 5000 * SECOND + 4711;
+	*state = fixture;
+	return fixture->other == NULL;
+}
+
+static int tear_down(void **state)
+{
+	struct fixture *fixture = *state;
+
+	test_drain_all(fixture->worker);
+	test_drain_all(fixture->other);
+	shaper_worker_free(fixture->worker);
+	shaper_worker_free(fixture->other);
+	shaper_free(fixture->shaper);
+	free(fixture);
+	return 0;
+}
+
+/* Offers a packet to the gate; numbers are given to what was not refused. */
+static enum shaper_verdict offer(struct fixture *fixture, uint32_t wire_size)
+{
+	struct packet *packet = test_packet(2, wire_size, fixture->number);
+	enum shaper_verdict verdict = shaper_offer(fixture->worker, GATE, packet, fixture->now);
+
+	if (verdict != SHAPER_FULL)
+		fixture->number++;
+	if (verdict == SHAPER_PASS) {
+		assert_int_equal(packet->fdb_key, fixture->next_number);
+		fixture->next_number++;
+	}
+	if (verdict != SHAPER_QUEUED)
+		free(packet);
+	return verdict;
+}
+
+static unsigned offer_many(struct fixture *fixture, uint32_t wire_size, unsigned count)
+{
+	unsigned refused = 0;
+
+	while (count-- != 0)
+		refused += offer(fixture, wire_size) == SHAPER_FULL;
+	return refused;
+}
+
+/* Releases what is due now, which must come in order, and returns how many packets it was. */
+static unsigned release(struct fixture *fixture)
+{
+	struct batch batch = {0};
+	enum shaper_kind kind = SHAPER_KIND_COUNT;
+	unsigned count = 0;
+
+	while (shaper_release(fixture->worker, fixture->now, &batch, &kind)) {
+		assert_int_equal(kind, SHAPER_PORT_RECEIVE);
+		assert_in_range(batch.count, 1, BATCH_SIZE);
+		for (unsigned i = 0; i < batch.count; i++, count++) {
+			assert_int_equal(batch.packets[i]->gate, SHAPER_PORT_RECEIVE);
+			assert_int_equal(batch.packets[i]->fdb_key, fixture->next_number);
+			fixture->next_number++;
+			free(batch.packets[i]);
+		}
+		batch.count = 0;
+	}
+	return count;
+}
+
+/* Runs as a worker does, awake exactly when it asks to be, until the time. */
+static unsigned run_until(struct fixture *fixture, uint64_t end)
+{
+	unsigned count = release(fixture);
+
+	for (;;) {
+		uint64_t next = shaper_next(fixture->worker, fixture->now);
+
+		if (next > end)
+			break;
+		if (next > fixture->now)
+			fixture->now = next;
+		count += release(fixture);
+	}
+	fixture->now = end;
+	return count;
+}
+
+static void set_rate(struct fixture *fixture, uint64_t rate)
+{
+	shaper_set(fixture->shaper, GATE, rate, fixture->now);
+	assert_true(shaper_rate(fixture->shaper, GATE) == rate);
+}
+
+static void unlimited_gate_passes_everything(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_true(shaper_rate(fixture->shaper, GATE) == 0);
+	assert_true(shaper_quantum(fixture->shaper, GATE) == UINT32_MAX);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(offer(fixture, UINT32_MAX), SHAPER_PASS);
+	assert_true(shaper_next(fixture->worker, fixture->now) == UINT64_MAX);
+	assert_int_equal(release(fixture), 0);
+}
+
+static void quantum_is_a_millisecond(void **state)
+{
+	struct fixture *fixture = *state;
+	static const struct {
+		uint64_t rate;
+		uint32_t quantum;
+	} rows[] = {
+		{1, 1},
+		{7999, 1},
+		{64000, 8},
+		{1000000000, 125000},
+		{100000000000, 12500000},
+		{UINT64_MAX, UINT32_MAX},
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		set_rate(fixture, rows[i].rate);
+		assert_true(shaper_quantum(fixture->shaper, GATE) == rows[i].quantum);
+	}
+}
+
+/* 1,000 octets are a millisecond: 1 passes, 50 wait for 1 … 50 ms, others would wait longer. */
+static void queue_is_bounded_in_time(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t packets;
+
+	set_rate(fixture, 8000000);
+	assert_int_equal(offer_many(fixture, 1000, 100), 49);
+	assert_int_equal(shaper_backlog(fixture->worker, &packets), 50000);
+	assert_int_equal(packets, 50);
+	assert_int_equal(run_until(fixture, fixture->now + 10 * MILLISECOND + WHEEL_SLACK), 10);
+	assert_int_equal(offer_many(fixture, 1000, 100), 90);
+	assert_int_equal(run_until(fixture, fixture->now + 51 * MILLISECOND), 50);
+	assert_int_equal(shaper_backlog(fixture->worker, &packets), 0);
+	assert_int_equal(packets, 0);
+}
+
+static void slow_gate_has_room_for_two(void **state)
+{
+	struct fixture *fixture = *state;
+
+	set_rate(fixture, 64000);
+	assert_int_equal(offer_many(fixture, 1500, 10), 7);
+	assert_int_equal(run_until(fixture, fixture->now + 188 * MILLISECOND), 1);
+	assert_int_equal(offer_many(fixture, 1500, 10), 9);
+	set_rate(fixture, 1);
+	assert_int_equal(offer_many(fixture, UINT32_MAX, 10), 10);
+}
+
+/* The bound is for what waits at all workers, but each has room for two packets. */
+static void bound_is_shared_by_workers(void **state)
+{
+	struct fixture *fixture = *state;
+	struct packet_list list;
+	unsigned queued = 0;
+
+	set_rate(fixture, 8000000);
+	assert_int_equal(offer_many(fixture, 1000, 60), 9);
+	for (unsigned i = 0; i < 10; i++) {
+		struct packet *packet = test_packet(2, 1000, 0);
+
+		if (shaper_offer(fixture->other, GATE, packet, fixture->now) == SHAPER_QUEUED)
+			queued++;
+		else
+			free(packet);
+	}
+	assert_int_equal(queued, 2);
+	packet_list_init(&list);
+	shaper_drain(fixture->worker, GATE, &list);
+	assert_int_equal(test_free_list(&list), 50);
+	assert_int_equal(fixture->number, 51);
+	fixture->next_number = 51;
+	assert_int_equal(offer_many(fixture, 1000, 60), 12);
+}
+
+static void newcomer_never_overtakes(void **state)
+{
+	struct fixture *fixture = *state;
+
+	set_rate(fixture, 8000000);
+	offer_many(fixture, 1000, 3);
+	/* The gate is open again for two packets; who comes now is still behind those. */
+	fixture->now += 2 * MILLISECOND + WHEEL_SLACK;
+	assert_int_equal(offer(fixture, 60), SHAPER_QUEUED);
+	assert_int_equal(release(fixture), 2);
+	assert_int_equal(run_until(fixture, fixture->now + MILLISECOND), 1);
+	assert_int_equal(offer(fixture, 60), SHAPER_QUEUED);
+	assert_int_equal(run_until(fixture, fixture->now + MILLISECOND), 1);
+	assert_int_equal(offer(fixture, 60), SHAPER_PASS);
+}
+
+static void higher_rate_is_in_effect_within_10_ms(void **state)
+{
+	struct fixture *fixture = *state;
+
+	set_rate(fixture, 64000);
+	assert_int_equal(offer_many(fixture, 1500, 3), 0);
+	assert_int_equal(run_until(fixture, fixture->now + 50 * MILLISECOND), 0);
+	set_rate(fixture, 1000000000);
+	assert_true(shaper_next(fixture->worker, fixture->now) == fixture->now);
+	/* 137.5 ms of debt are 8.8 us at the new rate, a packet is 12 us. */
+	assert_int_equal(run_until(fixture, fixture->now + 2 * WHEEL_SLACK), 1);
+	assert_int_equal(run_until(fixture, fixture->now + 2 * WHEEL_SLACK), 1);
+	/* A worker that asked before the change when to wake asks again in 10 ms. */
+	set_rate(fixture, 64000);
+	offer_many(fixture, 1500, 3);
+	assert_true(shaper_next(fixture->worker, fixture->now) <= fixture->now + 10 * MILLISECOND);
+}
+
+/* A debt of 12,500 octets, of which 2,500 are paid at the first rate and 10,000 at the second. */
+static void debt_keeps_its_octets(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t open;
+
+	set_rate(fixture, 1000000000);
+	assert_int_equal(offer(fixture, 12500), SHAPER_PASS);
+	assert_int_equal(offer(fixture, 100), SHAPER_QUEUED);
+	fixture->now += 20000;
+	set_rate(fixture, 1000000);
+	open = fixture->now + 80 * MILLISECOND;
+	assert_int_equal(run_until(fixture, open - 1), 0);
+	assert_int_equal(run_until(fixture, open + WHEEL_SLACK), 1);
+	/* A credit of a millisecond at 1 Mbit/s, 125 octets, is no millisecond at 1 Gbit/s. */
+	fixture->now = open + 1800000;
+	set_rate(fixture, 1000000000);
+	assert_int_equal(offer(fixture, 1124), SHAPER_PASS);
+	assert_int_equal(offer(fixture, 100), SHAPER_QUEUED);
+	assert_int_equal(run_until(fixture, fixture->now + 7992), 0);
+	assert_int_equal(run_until(fixture, fixture->now + WHEEL_SLACK), 1);
+}
+
+/* A queue for 10 Gbit/s survives 64 kbit/s, is longer than its bound, and takes no newcomers. */
+static void lower_rate_loses_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t packets;
+
+	set_rate(fixture, 10000000000);
+	offer_many(fixture, 1000, 10000);
+	packets = test_backlog(fixture->worker);
+	assert_true(packets > 4900);
+	set_rate(fixture, 64000);
+	assert_int_equal(offer_many(fixture, 60, 5), 5);
+	assert_int_equal(run_until(fixture, fixture->now + 10 * SECOND + MILLISECOND), 80);
+	assert_int_equal(test_backlog(fixture->worker), packets - 80);
+	set_rate(fixture, 10000000000);
+	assert_int_equal(run_until(fixture, fixture->now + SECOND), packets - 80);
+	assert_int_equal(fixture->next_number, fixture->number);
+}
+
+static void no_limit_empties_the_queue(void **state)
+{
+	struct fixture *fixture = *state;
+	struct batch batch = {0};
+	enum shaper_kind kind;
+
+	set_rate(fixture, 1000000000);
+	offer_many(fixture, 1000, 500);
+	set_rate(fixture, 64000);
+	fixture->now += MILLISECOND;
+	assert_int_equal(release(fixture), 0);
+	set_rate(fixture, 0);
+	/* Not passed, for it would overtake; not refused, for it will not wait. */
+	assert_int_equal(offer(fixture, 60), SHAPER_QUEUED);
+	assert_true(shaper_release(fixture->worker, fixture->now, &batch, &kind));
+	assert_int_equal(batch.count, BATCH_SIZE);
+	for (unsigned i = 0; i < batch.count; i++)
+		free(batch.packets[i]);
+	fixture->next_number += BATCH_SIZE;
+	assert_int_equal(offer(fixture, 60), SHAPER_QUEUED);
+	assert_int_equal(release(fixture), 499 + 2 - BATCH_SIZE);
+	assert_int_equal(offer(fixture, 60), SHAPER_PASS);
+	assert_true(shaper_next(fixture->worker, fixture->now) == UINT64_MAX);
+}
+
+/* A limit starts without a debt and without a credit, whatever an earlier one left behind. */
+static void limit_starts_afresh(void **state)
+{
+	struct fixture *fixture = *state;
+
+	set_rate(fixture, 64000);
+	offer(fixture, 1500);
+	set_rate(fixture, 0);
+	fixture->now += 100;
+	set_rate(fixture, 64000);
+	assert_int_equal(offer(fixture, 1500), SHAPER_PASS);
+	assert_int_equal(offer(fixture, 1500), SHAPER_QUEUED);
+	assert_int_equal(run_until(fixture, fixture->now + 188 * MILLISECOND), 1);
+	set_rate(fixture, 0);
+	fixture->now += SECOND;
+	set_rate(fixture, 1000000000);
+	assert_int_equal(offer(fixture, 60), SHAPER_PASS);
+	assert_int_equal(offer(fixture, 60), SHAPER_QUEUED);
+}
+
+static void same_rate_changes_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+
+	set_rate(fixture, 8000000);
+	assert_int_equal(offer_many(fixture, 1000, 2), 0);
+	for (unsigned i = 0; i < 10; i++) {
+		fixture->now += 90000;
+		set_rate(fixture, 8000000);
+		assert_int_equal(release(fixture), 0);
+	}
+	fixture->now += 100000 + WHEEL_SLACK;
+	assert_int_equal(release(fixture), 1);
+}
+
+/* So many changes elsewhere that a list of changes forgets the one that matters. */
+static void change_is_noticed_among_many(void **state)
+{
+	struct fixture *fixture = *state;
+
+	for (unsigned before = 0; before < 2; before++) {
+		set_rate(fixture, 64000);
+		offer_many(fixture, 1500, 3);
+		run_until(fixture, fixture->now + 40 * MILLISECOND);
+		if (!before)
+			set_rate(fixture, 1000000000);
+		for (unsigned i = 0; i < 20000; i++)
+			shaper_set(fixture->shaper, SHAPER_TENANT_SEND, i % 8, 1000 + i,
+				   fixture->now);
+		if (before)
+			set_rate(fixture, 1000000000);
+		assert_true(run_until(fixture, fixture->now + 50000) >= 2);
+		assert_int_equal(test_backlog(fixture->worker), 0);
+		set_rate(fixture, 0);
+	}
+}
+
+static void drain_gives_back_one_gate(void **state)
+{
+	struct fixture *fixture = *state;
+	struct packet_list list;
+
+	set_rate(fixture, 8000000);
+	shaper_set(fixture->shaper, SHAPER_PORT_RECEIVE, 3, 8000000, fixture->now);
+	offer_many(fixture, 1000, 11);
+	for (unsigned i = 0; i < 3; i++) {
+		struct packet *packet = test_packet(3, 1000, i);
+
+		if (shaper_offer(fixture->worker, SHAPER_PORT_RECEIVE, 3, packet, fixture->now) ==
+		    SHAPER_PASS)
+			free(packet);
+	}
+	packet_list_init(&list);
+	packet_list_append(&list, test_packet(0, 1, 0));
+	shaper_drain(fixture->worker, GATE, &list);
+	assert_int_equal(list.count, 11);
+	assert_int_equal(list.first->next->fdb_key, 1);
+	shaper_drain(fixture->worker, GATE, &list);
+	assert_int_equal(test_free_list(&list), 11);
+	assert_int_equal(test_backlog(fixture->worker), 2);
+	/* The whole bound is free again, and the gate works. */
+	fixture->next_number = fixture->number;
+	assert_int_equal(offer_many(fixture, 1000, 60), 10);
+	assert_int_equal(test_drain_all(fixture->worker), 52);
+}
+
+static void empty_shaper_has_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	struct batch batch = {0};
+	enum shaper_kind kind;
+	struct packet_list list;
+
+	assert_false(shaper_release(fixture->worker, fixture->now, &batch, &kind));
+	assert_true(shaper_next(fixture->worker, fixture->now) == UINT64_MAX);
+	packet_list_init(&list);
+	shaper_drain(fixture->worker, GATE, &list);
+	shaper_drain_all(fixture->worker, &list);
+	assert_int_equal(list.count, 0);
+	shaper_free(NULL);
+	shaper_worker_free(NULL);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(unlimited_gate_passes_everything),
+		TEST(quantum_is_a_millisecond),
+		TEST(queue_is_bounded_in_time),
+		TEST(slow_gate_has_room_for_two),
+		TEST(bound_is_shared_by_workers),
+		TEST(newcomer_never_overtakes),
+		TEST(higher_rate_is_in_effect_within_10_ms),
+		TEST(debt_keeps_its_octets),
+		TEST(lower_rate_loses_nothing),
+		TEST(no_limit_empties_the_queue),
+		TEST(limit_starts_afresh),
+		TEST(same_rate_changes_nothing),
+		TEST(change_is_noticed_among_many),
+		TEST(drain_gives_back_one_gate),
+		TEST(empty_shaper_has_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
