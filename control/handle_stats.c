@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "common/drop.h"
+#include "common/stats_layout.h"
+#include "control/edit.h"
+#include "control/handle.h"
+#include "control/json_object.h"
+#include "control/reconcile.h"
+#include "control/request.h"
+
+/*
+ * Every worker writes a block of its own; a counter is the sum over the blocks. A block of which
+ * nothing was ever written is not read: reading would give the sparse memory its pages.
+ */
+
+/* Which counter an answer names how. */
+struct field {
+	const char *name;
+	size_t offset;
+};
+
+/* A counted object: where it is in a worker's block, and how its counters are called. */
+struct counted {
+	size_t offset;
+	const struct field *fields;
+	size_t drops;
+};
+
+/* What visit() needs to add an object to a list. */
+struct append {
+	const struct request *request;
+	json_t *list;
+};
+
+static uint64_t sum(const struct request *request, size_t offset);
+static json_t *counters_json(const struct request *request, json_t *name,
+			     const struct counted *counted);
+static json_t *drops_json(const struct request *request, size_t offset);
+static size_t port_offset(uint32_t index);
+static json_t *port_counters(const struct request *request, json_t *name, uint32_t index);
+static json_t *tenant_counters(const struct request *request, const struct model_tenant *tenant);
+static json_t *segment_counters(const struct request *request, const struct model_segment *segment);
+static int append_tenant(void *context, struct model_tenant *tenant);
+static int append_segment(void *context, struct model_segment *segment);
+static int append_port(void *context, struct model_port *port);
+static json_t *list_tenants(const struct request *request);
+static json_t *list_segments(const struct request *request);
+static json_t *list_ports(const struct request *request);
+static int append_drops(void *context, struct model_port *port);
+static int append_port_drops(struct append *append, json_t *name, json_t *tenant, uint32_t index);
+static int answer(struct request *request, json_t *json);
+
+static const struct field port_fields[] = {
+	{"rx_packets", offsetof(struct stats_port, rx_packets)},
+	{"rx_bytes", offsetof(struct stats_port, rx_bytes)},
+	{"tx_packets", offsetof(struct stats_port, tx_packets)},
+	{"tx_bytes", offsetof(struct stats_port, tx_bytes)},
+	{"copies", offsetof(struct stats_port, copies)},
+	{"forwarded", offsetof(struct stats_port, forwarded)},
+	{"queued", offsetof(struct stats_port, queued)},
+	{NULL, 0},
+};
+
+static const struct field tenant_fields[] = {
+	{"send_packets", offsetof(struct stats_tenant, send_packets)},
+	{"send_bytes", offsetof(struct stats_tenant, send_bytes)},
+	{"receive_packets", offsetof(struct stats_tenant, receive_packets)},
+	{"receive_bytes", offsetof(struct stats_tenant, receive_bytes)},
+	{NULL, 0},
+};
+
+static const struct field segment_fields[] = {
+	{"packets", offsetof(struct stats_segment, packets)},
+	{"bytes", offsetof(struct stats_segment, bytes)},
+	{"flooded", offsetof(struct stats_segment, flooded)},
+	{"learned", offsetof(struct stats_segment, learned)},
+	{"moved", offsetof(struct stats_segment, moved)},
+	{NULL, 0},
+};
+
+int handle_stats_all(struct request *request)
+{
+	return answer(request,
+		      json_pack("{s:o, s:o, s:o}", "tenants", list_tenants(request), "segments",
+				list_segments(request), "ports", list_ports(request)));
+}
+
+int handle_stats_tenants(struct request *request)
+{
+	return request_answer_list(request, "tenants", list_tenants(request));
+}
+
+int handle_stats_tenant(struct request *request)
+{
+	const struct model_tenant *tenant = request_tenant(request);
+
+	return tenant != NULL ? answer(request, tenant_counters(request, tenant)) : -EINVAL;
+}
+
+int handle_stats_segments(struct request *request)
+{
+	return request_answer_list(request, "segments", list_segments(request));
+}
+
+int handle_stats_segment(struct request *request)
+{
+	const struct model_segment *segment = request_segment(request);
+
+	return segment != NULL ? answer(request, segment_counters(request, segment)) : -EINVAL;
+}
+
+int handle_stats_ports(struct request *request)
+{
+	return request_answer_list(request, "ports", list_ports(request));
+}
+
+int handle_stats_uplink(struct request *request)
+{
+	const struct model_vtep *vtep = model_vtep(request->model);
+	const struct model_port *port;
+
+	if (vtep->present && strcmp(request->args[0], EDIT_VTEP_NAME) == 0)
+		return answer(request,
+			      port_counters(request, json_string(EDIT_VTEP_NAME), vtep->ref.index));
+	port = request_port(request, true);
+	if (port == NULL)
+		return -EINVAL;
+	return answer(request, port_counters(request, json_port_name(port), port->ref.index));
+}
+
+int handle_stats_port(struct request *request)
+{
+	const struct model_port *port = request_port(request, false);
+
+	if (port == NULL)
+		return -EINVAL;
+	return answer(request, port_counters(request, json_port_name(port), port->ref.index));
+}
+
+int handle_drops_list(struct request *request)
+{
+	struct append append = {.request = request, .list = json_array()};
+	const struct model_vtep *vtep = model_vtep(request->model);
+
+	if (vtep->present)
+		append_port_drops(&append, json_string(EDIT_VTEP_NAME), NULL, vtep->ref.index);
+	model_each_port(request->model, append_drops, &append);
+	return request_answer_list(request, "drops", append.list);
+}
+
+/* offset: of a counter within a worker's block */
+static uint64_t sum(const struct request *request, size_t offset)
+{
+	const struct stats_memory *memory = reconcile_stats(request->reconcile);
+	uint64_t total = 0;
+
+	for (uint32_t i = 0; memory != NULL && i < request->worker_blocks; i++) {
+		const char *block = (const char *)&memory->workers[i];
+
+		total += __atomic_load_n((const uint64_t *)(block + offset), __ATOMIC_RELAXED);
+	}
+	return total;
+}
+
+/* Takes name. */
+static json_t *counters_json(const struct request *request, json_t *name,
+			     const struct counted *counted)
+{
+	json_t *json = json_pack("{s:o}", "name", name);
+
+	for (const struct field *field = counted->fields; field->name != NULL; field++)
+		json_object_set_new(json, field->name,
+				    request_counter(sum(request, counted->offset + field->offset)));
+	json_object_set_new(json, "drops", drops_json(request, counted->offset + counted->drops));
+	return json;
+}
+
+static json_t *drops_json(const struct request *request, size_t offset)
+{
+	json_t *json = json_object();
+
+	for (unsigned reason = DROP_NONE + 1; reason < DROP_REASON_COUNT; reason++) {
+		uint64_t packets = sum(request, offset + reason * sizeof(uint64_t));
+
+		if (packets != 0)
+			json_object_set_new(json, drop_name(reason), request_counter(packets));
+	}
+	return json;
+}
+
+static size_t port_offset(uint32_t index)
+{
+	return offsetof(struct stats_worker, ports) + index * sizeof(struct stats_port);
+}
+
+static json_t *port_counters(const struct request *request, json_t *name, uint32_t index)
+{
+	struct counted counted = {
+		.offset = port_offset(index),
+		.fields = port_fields,
+		.drops = offsetof(struct stats_port, drops),
+	};
+
+	return counters_json(request, name, &counted);
+}
+
+static json_t *tenant_counters(const struct request *request, const struct model_tenant *tenant)
+{
+	struct counted counted = {
+		.offset = offsetof(struct stats_worker, tenants) +
+			  tenant->ref.index * sizeof(struct stats_tenant),
+		.fields = tenant_fields,
+		.drops = offsetof(struct stats_tenant, drops),
+	};
+
+	return counters_json(request, json_string(tenant->name), &counted);
+}
+
+static json_t *segment_counters(const struct request *request, const struct model_segment *segment)
+{
+	struct counted counted = {
+		.offset = offsetof(struct stats_worker, segments) +
+			  segment->ref.index * sizeof(struct stats_segment),
+		.fields = segment_fields,
+		.drops = offsetof(struct stats_segment, drops),
+	};
+
+	return counters_json(request, json_sprintf("%s/%s", segment->tenant->name, segment->name),
+			     &counted);
+}
+
+static int append_tenant(void *context, struct model_tenant *tenant)
+{
+	struct append *append = context;
+
+	return json_array_append_new(append->list, tenant_counters(append->request, tenant));
+}
+
+static int append_segment(void *context, struct model_segment *segment)
+{
+	struct append *append = context;
+
+	return json_array_append_new(append->list, segment_counters(append->request, segment));
+}
+
+static int append_port(void *context, struct model_port *port)
+{
+	struct append *append = context;
+
+	return json_array_append_new(
+		append->list,
+		port_counters(append->request, json_port_name(port), port->ref.index));
+}
+
+static json_t *list_tenants(const struct request *request)
+{
+	struct append append = {.request = request, .list = json_array()};
+
+	model_each_tenant(request->model, append_tenant, &append);
+	return append.list;
+}
+
+static json_t *list_segments(const struct request *request)
+{
+	struct append append = {.request = request, .list = json_array()};
+
+	model_each_segment(request->model, append_segment, &append);
+	return append.list;
+}
+
+static json_t *list_ports(const struct request *request)
+{
+	struct append append = {.request = request, .list = json_array()};
+	const struct model_vtep *vtep = model_vtep(request->model);
+
+	if (vtep->present)
+		json_array_append_new(
+			append.list,
+			port_counters(request, json_string(EDIT_VTEP_NAME), vtep->ref.index));
+	model_each_port(request->model, append_port, &append);
+	return append.list;
+}
+
+static int append_drops(void *context, struct model_port *port)
+{
+	json_t *tenant = port->tenant != NULL ? json_string(port->tenant->name) : NULL;
+
+	return append_port_drops(context, json_port_name(port), tenant, port->ref.index);
+}
+
+/* Takes name and tenant. */
+static int append_port_drops(struct append *append, json_t *name, json_t *tenant, uint32_t index)
+{
+	size_t offset = port_offset(index) + offsetof(struct stats_port, drops);
+
+	for (unsigned reason = DROP_NONE + 1; reason < DROP_REASON_COUNT; reason++) {
+		uint64_t packets = sum(append->request, offset + reason * sizeof(uint64_t));
+		json_t *json;
+
+		if (packets == 0)
+			continue;
+		json = json_pack("{s:O, s:s, s:o, s:s}", "port", name, "reason", drop_name(reason),
+				 "packets", request_counter(packets), "explanation",
+				 drop_explanation(reason));
+		if (tenant != NULL)
+			json_object_set(json, "tenant", tenant);
+		json_array_append_new(append->list, json);
+	}
+	json_decref(name);
+	json_decref(tenant);
+	return 0;
+}
+
+static int answer(struct request *request, json_t *json)
+{
+	request->answer = json;
+	request->status = 200;
+	return json != NULL ? 0 : -ENOMEM;
+}

@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#include "common/rate.h"
+#include "control/json_object.h"
+#include "control/json_read.h"
+
+#define VID_MAX 4094ul
+
+/* What the readers of a port's parts share. */
+struct port_reader {
+	const struct model *model;
+	const json_t *json;
+	struct model_port *values;
+	struct problem *problem;
+};
+
+static const struct {
+	enum model_port_type type;
+	const char *name;
+} port_types[] = {
+	{MODEL_PORT_TAP, "tap"},
+	{MODEL_PORT_VETH, "veth"},
+	{MODEL_PORT_MEMORY, "memory"},
+};
+
+static int read_keys(const struct port_reader *reader);
+static int read_type(const struct port_reader *reader);
+static int read_members(const struct port_reader *reader);
+static int check_forms(const struct port_reader *reader, uint32_t trunk_count);
+static int read_untagged(const struct port_reader *reader, const char *key);
+static int read_tagged(const struct port_reader *reader, const char *text);
+static int parse_vid(const struct port_reader *reader, const char *text, uint16_t *vid);
+static struct model_segment *find_segment(const struct port_reader *reader, const char *key,
+					  const char *text);
+static int read_interface(const struct port_reader *reader);
+static int read_netns(const struct port_reader *reader);
+static int read_mac(const struct port_reader *reader, const struct model_port *former);
+static int make_mac(struct addr_mac *mac);
+static int read_ips(const struct port_reader *reader);
+static int read_ip(const struct port_reader *reader, const char *text);
+static int read_gateway(const struct port_reader *reader);
+static bool prefix_holds(const struct addr_prefix *prefix, const struct proto_addr *addr);
+static int read_admin(const struct port_reader *reader);
+static void write_members(json_t *json, const struct model_port *port);
+static void write_interface(json_t *json, const struct model_port *port);
+static json_t *member_json(const struct model_port *port, const struct model_member *member);
+
+int json_port_read(const struct model *model, const json_t *json, const struct model_port *former,
+		   struct model_port *values, struct problem *problem)
+{
+	struct model_port read = {.tenant = values->tenant, .admin_up = true};
+	struct port_reader reader = {
+		.model = model, .json = json, .values = &read, .problem = problem};
+
+	memcpy(read.name, values->name, sizeof(read.name));
+	if (read_keys(&reader) < 0 || read_type(&reader) < 0 || read_members(&reader) < 0 ||
+	    read_interface(&reader) < 0 || read_mac(&reader, former) < 0 || read_ips(&reader) < 0 ||
+	    read_gateway(&reader) < 0 ||
+	    json_read_rate(json, "send", &read.send_rate, problem) < 0 ||
+	    json_read_rate(json, "receive", &read.receive_rate, problem) < 0 ||
+	    read_admin(&reader) < 0) {
+		json_port_fini(&read);
+		return -EINVAL;
+	}
+	*values = read;
+	return 0;
+}
+
+void json_port_fini(struct model_port *values)
+{
+	free(values->members);
+	free(values->ips);
+	values->members = NULL;
+	values->ips = NULL;
+}
+
+json_t *json_port_write(const struct model_port *port)
+{
+	char text[RATE_TEXT_SIZE];
+	json_t *json = json_object();
+
+	json_object_set_new(json, "type", json_string(json_port_type(port->type)));
+	write_members(json, port);
+	write_interface(json, port);
+	if (port->tenant != NULL) {
+		json_object_set_new(json, "send", json_string(rate_format(port->send_rate, text)));
+		json_object_set_new(json, "receive",
+				    json_string(rate_format(port->receive_rate, text)));
+	}
+	json_object_set_new(json, "admin", json_string(port->admin_up ? "up" : "down"));
+	return json;
+}
+
+json_t *json_port_name(const struct model_port *port)
+{
+	if (port->tenant == NULL)
+		return json_string(port->name);
+	return json_sprintf("%s/%s", port->tenant->name, port->name);
+}
+
+const char *json_port_type(enum model_port_type type)
+{
+	for (size_t i = 0; i < sizeof(port_types) / sizeof(port_types[0]); i++) {
+		if (port_types[i].type == type)
+			return port_types[i].name;
+	}
+	return "unknown";
+}
+
+/*
+ * An access port that is given a trunk keeps its segment as the native one; a trunk port that is
+ * given a segment becomes an access port.
+ */
+int json_port_prepare_merge(json_t *port, const json_t *patch)
+{
+	json_t *segment = json_object_get(port, "segment");
+
+	if (json_read_has(patch, "segment")) {
+		json_object_del(port, "trunk");
+		json_object_del(port, "native");
+	} else if (segment != NULL &&
+		   (json_read_has(patch, "trunk") || json_read_has(patch, "native"))) {
+		if (json_object_set(port, "native", segment) < 0)
+			return -ENOMEM;
+		json_object_del(port, "segment");
+	}
+	return 0;
+}
+
+static int read_keys(const struct port_reader *reader)
+{
+	static const char *const workload_keys[] = {
+		"type", "segment", "trunk", "native",  "ifname", "netns", "mac",
+		"ip",	"gateway", "send",  "receive", "admin",	 NULL};
+	static const char *const uplink_keys[] = {"type", "trunk", "native",  "ifname", "netns",
+						  "mac",  "ip",	   "gateway", "admin",	NULL};
+
+	return json_read_keys(reader->json,
+			      reader->values->tenant != NULL ? workload_keys : uplink_keys,
+			      reader->problem);
+}
+
+static int read_type(const struct port_reader *reader)
+{
+	const char *text = NULL;
+
+	if (json_read_text(reader->json, "type", &text, reader->problem) < 0)
+		return -EINVAL;
+	if (text == NULL)
+		return problem_set(reader->problem, 400, "missing", "type",
+				   "%s needs a type: give tap, veth or memory",
+				   reader->problem->object);
+	for (size_t i = 0; i < sizeof(port_types) / sizeof(port_types[0]); i++) {
+		if (strcmp(port_types[i].name, text) == 0) {
+			reader->values->type = port_types[i].type;
+			return 0;
+		}
+	}
+	return problem_set(reader->problem, 400, "unknown-type", "type",
+			   "unknown port type \"%.40s\" for %s (known: tap, veth, memory)", text,
+			   reader->problem->object);
+}
+
+static int read_members(const struct port_reader *reader)
+{
+	const char **trunk = NULL;
+	uint32_t count = 0;
+	int result;
+
+	if (json_read_texts(reader->json, "trunk", JSON_TRUNK_MAX, &trunk, &count,
+			    reader->problem) < 0)
+		return -EINVAL;
+	reader->values->members = calloc(count + 1, sizeof(struct model_member));
+	result = reader->values->members != NULL ? check_forms(reader, count) : -ENOMEM;
+	if (result == 0)
+		result = read_untagged(reader, "segment");
+	if (result == 0)
+		result = read_untagged(reader, "native");
+	for (uint32_t i = 0; i < count && result == 0; i++)
+		result = read_tagged(reader, trunk[i]);
+	free(trunk);
+	return result;
+}
+
+/* An access port has a segment; a trunk port has a trunk, a native segment, or both. */
+static int check_forms(const struct port_reader *reader, uint32_t trunk_count)
+{
+	bool access = json_read_has(reader->json, "segment");
+	bool native = json_read_has(reader->json, "native");
+
+	if (access && (native || trunk_count != 0))
+		return problem_set(reader->problem, 400, "bad-membership", "segment",
+				   "%s has both a segment and a trunk: give segment for an access "
+				   "port, or trunk and native",
+				   reader->problem->object);
+	if (reader->values->tenant != NULL && !access && !native && trunk_count == 0)
+		return problem_set(reader->problem, 400, "missing", "segment",
+				   "%s is in no segment: give segment, or trunk",
+				   reader->problem->object);
+	return 0;
+}
+
+static int read_untagged(const struct port_reader *reader, const char *key)
+{
+	struct model_port *values = reader->values;
+	struct model_segment *segment;
+	const char *text = NULL;
+
+	if (json_read_text(reader->json, key, &text, reader->problem) < 0)
+		return -EINVAL;
+	if (text == NULL)
+		return 0;
+	segment = find_segment(reader, key, text);
+	if (segment == NULL)
+		return -EINVAL;
+	values->members[values->member_count++] = (struct model_member){.segment = segment};
+	return 0;
+}
+
+/* SEGMENT=VID, or SEGMENT with the segment's own VID. */
+static int read_tagged(const struct port_reader *reader, const char *text)
+{
+	struct model_port *values = reader->values;
+	struct model_member member = {0};
+	const char *equals = strchr(text, '=');
+	char name[2 * ADDR_NAME_SIZE];
+	size_t size = equals != NULL ? (size_t)(equals - text) : strlen(text);
+
+	if (size >= sizeof(name))
+		size = sizeof(name) - 1;
+	memcpy(name, text, size);
+	name[size] = '\0';
+	member.segment = find_segment(reader, "trunk", name);
+	if (member.segment == NULL)
+		return -EINVAL;
+	if (equals == NULL) {
+		member.vid = member.segment->vlan;
+		member.vid_inherited = true;
+	} else if (parse_vid(reader, text, &member.vid) < 0) {
+		return -EINVAL;
+	}
+	values->members[values->member_count++] = member;
+	return 0;
+}
+
+static int parse_vid(const struct port_reader *reader, const char *text, uint16_t *vid)
+{
+	const char *digits = strchr(text, '=') + 1;
+	size_t size = strlen(digits);
+	unsigned long number = 0;
+
+	if (size >= 1 && size <= 4 && strspn(digits, "0123456789") == size)
+		number = strtoul(digits, NULL, 10);
+	if (number < 1 || number > VID_MAX)
+		return problem_set(reader->problem, 400, "bad-value", "trunk",
+				   "\"%.140s\" in the trunk of %s has no valid VID: write it as "
+				   "SEGMENT=VID, with 1 to 4094",
+				   text, reader->problem->object);
+	*vid = (uint16_t)number;
+	return 0;
+}
+
+static struct model_segment *find_segment(const struct port_reader *reader, const char *key,
+					  const char *text)
+{
+	const struct model_tenant *tenant = reader->values->tenant;
+	char tenant_name[ADDR_NAME_SIZE], name[ADDR_NAME_SIZE];
+	struct model_segment *segment;
+
+	if (tenant == NULL)
+		return json_segment_lookup(reader->model, text, key, reader->problem);
+	if (strchr(text, '/') != NULL) {
+		if (!json_read_split(text, tenant_name, name) ||
+		    strcmp(tenant_name, tenant->name) != 0) {
+			problem_set(
+				reader->problem, 400, "foreign-segment", key,
+				"%s cannot be in segment %.130s of another tenant: name a segment "
+				"of tenant %s",
+				reader->problem->object, text, tenant->name);
+			return NULL;
+		}
+		text = name;
+	}
+	segment = model_segment_find(tenant, text);
+	if (segment == NULL)
+		problem_set(reader->problem, 400, "unknown-segment", key,
+			    "segment %s/%.64s does not exist: add it first, or name another",
+			    tenant->name, text);
+	return segment;
+}
+
+static int read_interface(const struct port_reader *reader)
+{
+	static const char *const interface_keys[] = {"ifname", "netns", "mac", "ip", "gateway"};
+	struct model_port *values = reader->values;
+	const char *ifname = NULL;
+
+	if (values->type == MODEL_PORT_MEMORY) {
+		for (size_t i = 0; i < sizeof(interface_keys) / sizeof(interface_keys[0]); i++) {
+			if (json_read_has(reader->json, interface_keys[i]))
+				return problem_set(reader->problem, 400, "no-interface",
+						   interface_keys[i],
+						   "%s is of type memory, which has no interface: "
+						   "leave %s out",
+						   reader->problem->object, interface_keys[i]);
+		}
+		return 0;
+	}
+	if (json_read_text(reader->json, "ifname", &ifname, reader->problem) < 0)
+		return -EINVAL;
+	if (ifname == NULL && !addr_ifname_valid(values->name))
+		return problem_set(
+			reader->problem, 400, "missing", "ifname",
+			"the name of %s is too long for an interface (15 characters): give "
+			"it an ifname",
+			reader->problem->object);
+	if (ifname != NULL && !addr_ifname_valid(ifname))
+		return problem_set(reader->problem, 400, "bad-value", "ifname",
+				   "\"%.40s\" is no interface name for %s: use 1 to 15 letters, "
+				   "digits, '.', '_' and '-', the first a letter or a digit",
+				   ifname, reader->problem->object);
+	strcpy(values->ifname, ifname != NULL ? ifname : values->name);
+	return read_netns(reader);
+}
+
+/* NAME as in /run/netns, an absolute path, or pid:N. */
+static int read_netns(const struct port_reader *reader)
+{
+	const char *text = NULL;
+	bool valid;
+
+	if (json_read_text(reader->json, "netns", &text, reader->problem) < 0)
+		return -EINVAL;
+	if (text == NULL)
+		return 0;
+	if (text[0] == '/')
+		valid = strlen(text) < MODEL_NETNS_SIZE;
+	else if (strncmp(text, "pid:", 4) == 0)
+		valid = text[4] >= '1' && text[4] <= '9' && strlen(text + 4) <= 9 &&
+			strspn(text + 4, "0123456789") == strlen(text + 4);
+	else
+		valid = addr_name_valid(text);
+	for (const char *c = text; *c != '\0'; c++)
+		valid = valid && *c >= ' ' && *c <= '~';
+	if (!valid)
+		return problem_set(
+			reader->problem, 400, "bad-value", "netns",
+			"\"%.80s\" is no namespace for %s: give a name, an absolute path of "
+			"at most 255 characters, or pid:N",
+			text, reader->problem->object);
+	strcpy(reader->values->netns, text);
+	return 0;
+}
+
+/* Made once: a workload may know its address by heart. */
+static int read_mac(const struct port_reader *reader, const struct model_port *former)
+{
+	struct model_port *values = reader->values;
+
+	if (json_read_mac(reader->json, "mac", &values->mac, &values->mac_given, reader->problem) <
+	    0)
+		return -EINVAL;
+	if (values->mac_given || values->type == MODEL_PORT_MEMORY)
+		return 0;
+	if (former == NULL)
+		return make_mac(&values->mac);
+	values->mac = former->mac;
+	return 0;
+}
+
+static int make_mac(struct addr_mac *mac)
+{
+	if (getrandom(mac->bytes, sizeof(mac->bytes), 0) != (ssize_t)sizeof(mac->bytes))
+		return -EIO;
+	mac->bytes[0] = 0x02;
+	return 0;
+}
+
+static int read_ips(const struct port_reader *reader)
+{
+	struct model_port *values = reader->values;
+	const char **texts = NULL;
+	uint32_t count = 0;
+	int result = 0;
+
+	if (json_read_texts(reader->json, "ip", JSON_IPS_MAX, &texts, &count, reader->problem) < 0)
+		return -EINVAL;
+	values->ips = calloc(count + 1, sizeof(*values->ips));
+	if (values->ips == NULL)
+		result = -ENOMEM;
+	for (uint32_t i = 0; i < count && result == 0; i++)
+		result = read_ip(reader, texts[i]);
+	free(texts);
+	return result;
+}
+
+static int read_ip(const struct port_reader *reader, const char *text)
+{
+	struct model_port *values = reader->values;
+	struct addr_prefix prefix;
+
+	if (addr_prefix_parse(text, &prefix) < 0 || prefix.length == 0 ||
+	    !json_read_is_unicast(&prefix.addr))
+		return problem_set(reader->problem, 400, "bad-value", "ip",
+				   "\"%.60s\" is no address for %s: write it as 10.0.0.1/24 or "
+				   "fd00::1/64",
+				   text, reader->problem->object);
+	for (uint32_t i = 0; i < values->ip_count; i++) {
+		if (addr_ip_equal(&values->ips[i].addr, &prefix.addr))
+			return problem_set(reader->problem, 400, "bad-value", "ip",
+					   "%s names address %.60s twice: name it once",
+					   reader->problem->object, text);
+	}
+	values->ips[values->ip_count++] = prefix;
+	return 0;
+}
+
+static int read_gateway(const struct port_reader *reader)
+{
+	struct model_port *values = reader->values;
+	char text[ADDR_IP_TEXT_SIZE];
+	bool reached = false;
+
+	if (json_read_ip(reader->json, "gateway", &values->gateway, reader->problem) < 0)
+		return -EINVAL;
+	if (values->gateway.family == 0)
+		return 0;
+	for (uint32_t i = 0; i < values->ip_count; i++) {
+		if (addr_ip_equal(&values->ips[i].addr, &values->gateway))
+			return problem_set(reader->problem, 400, "bad-value", "gateway",
+					   "gateway %s of %s is its own address: give the router's",
+					   addr_ip_format(&values->gateway, text),
+					   reader->problem->object);
+		reached = reached || prefix_holds(&values->ips[i], &values->gateway);
+	}
+	if (reached)
+		return 0;
+	return problem_set(reader->problem, 400, "bad-value", "gateway",
+			   "gateway %s is in none of the prefixes of %s: give it an ip in the same "
+			   "prefix, or another gateway",
+			   addr_ip_format(&values->gateway, text), reader->problem->object);
+}
+
+static bool prefix_holds(const struct addr_prefix *prefix, const struct proto_addr *addr)
+{
+	unsigned whole = prefix->length / 8, rest = prefix->length % 8;
+
+	if (prefix->addr.family != addr->family ||
+	    memcmp(prefix->addr.bytes, addr->bytes, whole) != 0)
+		return false;
+	return rest == 0 || ((prefix->addr.bytes[whole] ^ addr->bytes[whole]) >> (8 - rest)) == 0;
+}
+
+static int read_admin(const struct port_reader *reader)
+{
+	const char *text = NULL;
+
+	if (json_read_text(reader->json, "admin", &text, reader->problem) < 0)
+		return -EINVAL;
+	if (text != NULL && strcmp(text, "up") != 0 && strcmp(text, "down") != 0)
+		return problem_set(reader->problem, 400, "bad-value", "admin",
+				   "admin \"%.40s\" of %s is neither up nor down", text,
+				   reader->problem->object);
+	reader->values->admin_up = text == NULL || strcmp(text, "up") == 0;
+	return 0;
+}
+
+static void write_members(json_t *json, const struct model_port *port)
+{
+	bool untagged = port->member_count > 0 && port->members[0].vid == 0 &&
+			!port->members[0].vid_inherited;
+	bool trunk = port->tenant == NULL || !untagged || port->member_count > 1;
+	json_t *list;
+
+	if (untagged)
+		json_object_set_new(json, trunk ? "native" : "segment",
+				    member_json(port, &port->members[0]));
+	if (!trunk)
+		return;
+	list = json_array();
+	for (uint32_t i = untagged ? 1 : 0; i < port->member_count; i++)
+		json_array_append_new(list, member_json(port, &port->members[i]));
+	json_object_set_new(json, "trunk", list);
+}
+
+static void write_interface(json_t *json, const struct model_port *port)
+{
+	char text[ADDR_PREFIX_TEXT_SIZE];
+	json_t *list;
+
+	if (port->type == MODEL_PORT_MEMORY)
+		return;
+	json_object_set_new(json, "ifname", json_string(port->ifname));
+	if (port->netns[0] != '\0')
+		json_object_set_new(json, "netns", json_string(port->netns));
+	if (port->mac_given)
+		json_object_set_new(json, "mac", json_string(addr_mac_format(&port->mac, text)));
+	if (port->ip_count != 0) {
+		list = json_array();
+		for (uint32_t i = 0; i < port->ip_count; i++)
+			json_array_append_new(list,
+					      json_string(addr_prefix_format(&port->ips[i], text)));
+		json_object_set_new(json, "ip", list);
+	}
+	if (port->gateway.family != 0)
+		json_object_set_new(json, "gateway",
+				    json_string(addr_ip_format(&port->gateway, text)));
+}
+
+/* A workload's port names segments of its own tenant, an uplink those of any. */
+static json_t *member_json(const struct model_port *port, const struct model_member *member)
+{
+	const struct model_segment *segment = member->segment;
+	char vid[8] = "";
+
+	if (member->vid != 0 && !member->vid_inherited)
+		snprintf(vid, sizeof(vid), "=%u", member->vid);
+	return json_sprintf("%s%s%s%s", port->tenant == NULL ? segment->tenant->name : "",
+			    port->tenant == NULL ? "/" : "", segment->name, vid);
+}

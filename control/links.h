@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VSWITCH_CONTROL_LINKS_H
+#define VSWITCH_CONTROL_LINKS_H
+
+/*
+ * The interfaces that the switch makes: TAPs and veth pairs, with the
+ * workload's end in its namespace under its name, and the descriptor that the
+ * datapath gets. Every interface carries an alias "vswitch:INSTANCE:INDEX.
+ * INCARNATION", by which a returning daemon knows its own; it touches no
+ * other. Called by reconcile on the control daemon's one thread; every call
+ * blocks for some netlink exchanges.
+ *
+ * A TAP and our end of a veth are made in the private namespace. The
+ * workload's end of a veth is made where it belongs; a TAP is moved there,
+ * since a TAP's descriptor keeps the namespace alive that /dev/net/tun was
+ * opened in, and a workload's namespace shall be able to die. Only a TAP that
+ * outlived both daemons has to be opened from inside its namespace.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/addr.h"
+#include "common/proto.h"
+#include "control/model.h"
+
+struct links;
+struct namespaces;
+
+/* A port's interface: what it is, where it is, how it is set up. Strings and addresses are
+ * borrowed. */
+struct links_port {
+	struct proto_ref ref;
+	enum model_port_type type; /* TAP or veth */
+	const char *netns;	   /* as in namespaces_open() */
+	const char *ifname;
+	struct addr_mac mac;
+	uint32_t mtu; /* octets of a layer-3 packet */
+	const struct addr_prefix *ips;
+	uint32_t ip_count;
+	struct proto_addr gateway; /* family 0: none */
+};
+
+/* `instance` tells this switch's interfaces from another's; the namespaces must outlive it. */
+int links_new(struct links **links, const struct namespaces *namespaces, uint64_t instance);
+void links_free(struct links *links);
+
+/*
+ * Opens the port's descriptor: attaches to the interface if it is there and is this port's, else
+ * makes it. Its interface is not configured yet. Returns 0 (the caller owns *fd), -ENOENT when the
+ * namespace is not there, -EMEDIUMTYPE for what is none, -EEXIST when the name is taken there,
+ * -EBUSY when somebody else still holds the TAP, or another negative errno.
+ */
+int links_open(struct links *links, const struct links_port *port, int *fd);
+
+/*
+ * Sets MAC, MTU, addresses and gateway up as the port says, and brings the interface up. What
+ * `former` had and the port has not is removed; NULL: nothing is. Returns 0, -ENODEV when the
+ * interface is not where it was made, or the first negative errno of what failed; all is tried.
+ */
+int links_configure(struct links *links, const struct links_port *port,
+		    const struct links_port *former);
+
+/* Whether the descriptor is that of this port's interface, in its place: for what was handed back.
+ */
+bool links_match(struct links *links, const struct links_port *port, int fd);
+/* Whether the interface behind the port's descriptor still exists, wherever it is. */
+bool links_alive(struct links *links, const struct links_port *port, int fd);
+/* Whether the descriptor keeps a workload's namespace alive (a TAP that was attached again). */
+bool links_pins(struct links *links, const struct links_port *port, int fd);
+
+/*
+ * Removes a port's interface, found by the descriptor (TAP; -1 if there is none) or by its place
+ * and alias. The caller closes the descriptor.
+ */
+void links_remove(struct links *links, const struct links_port *port, int fd);
+/* Removes the TAP behind a descriptor that was handed back for a port that is no more, or
+ * elsewhere. */
+void links_discard(struct links *links, const struct proto_ref *ref, int fd);
+
+enum links_owner { LINKS_FREE, LINKS_FOREIGN, LINKS_OURS };
+/* Whose interface has this name there now; *ref says which port's. FREE too when the namespace is
+ * not there. */
+enum links_owner links_owner(struct links *links, const char *netns, const char *ifname,
+			     struct proto_ref *ref);
+
+/*
+ * Removes this instance's interfaces that keep() does not know, in the private namespace, the
+ * daemon's own, and those with a name: what a port left behind that was removed while the daemon
+ * died. ifname is NULL for our end of a veth.
+ */
+void links_sweep(struct links *links,
+		 bool (*keep)(void *context, const struct proto_ref *ref, int netns,
+			      const char *ifname),
+		 void *context);
+
+/* Puts the instance's mark into the private namespace, or says whether it is there. */
+int links_mark_private(struct links *links);
+bool links_private_is_ours(struct links *links, int netns);
+
+#endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VSWITCH_CONTROL_LINKS_INTERNAL_H
+#define VSWITCH_CONTROL_LINKS_INTERNAL_H
+
+/*
+ * What the files of links share: links.c (ownership and veths), links_tap.c,
+ * links_packet.c, links_workload.c (how an interface is set up), links_sweep.c.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/links.h"
+
+struct nl_sock;
+struct rtnl_link;
+
+#define LINKS_ALIAS_PREFIX "vswitch:"
+#define LINKS_ALIAS_SIZE   64
+#define LINKS_OUR_END	   "vs"	 /* and the port's index, in the private namespace */
+#define LINKS_TEMPORARY	   "vst" /* a TAP that is not moved yet, likewise */
+
+struct links {
+	const struct namespaces *namespaces;
+	uint64_t instance;
+};
+
+void links_alias_write(const struct links *links, const struct proto_ref *ref,
+		       char alias[LINKS_ALIAS_SIZE]);
+/* Whether the interface carries this instance's alias; *ref says of which port. */
+bool links_alias_read(const struct links *links, struct rtnl_link *link, struct proto_ref *ref);
+int links_label(struct links *links, struct nl_sock *socket, const char *ifname,
+		const struct proto_ref *ref);
+/* OURS: of exactly this port. */
+enum links_owner links_owner_in(struct links *links, int netns, const char *ifname,
+				const struct proto_ref *ref);
+/* Deletes the interface if it is of exactly this port, else returns -EPERM or -ENODEV. */
+int links_delete_in(struct links *links, int netns, const char *ifname,
+		    const struct proto_ref *ref);
+
+/* Brings an interface up, with this MTU unless 0. */
+int links_set_up(struct nl_sock *socket, const char *ifname, uint32_t mtu);
+
+int links_tap_make(struct links *links, const struct links_port *port, int netns, int *fd);
+int links_tap_attach(struct links *links, const struct links_port *port, int netns, int *fd);
+bool links_tap_match(const struct links_port *port, int fd, int netns);
+/* Deletes the TAP behind the descriptor where it is now, if it is this port's. */
+int links_tap_remove(struct links *links, int fd, const struct proto_ref *ref);
+bool links_tap_alive(int fd);
+/* Makes the TAP behind the descriptor go away with its last descriptor. */
+void links_tap_release(int fd);
+
+/* Opens a packet socket on an interface of the private namespace. */
+int links_packet_open(struct links *links, const char *ifname, int *fd);
+bool links_packet_match(struct links *links, const char *ifname, int fd);
+
+#endif

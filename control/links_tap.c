@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <linux/sockios.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "control/links_internal.h"
+#include "control/namespaces.h"
+#include "control/netlink.h"
+
+#ifndef TUN_F_USO4
+#define TUN_F_USO4 0x20
+#define TUN_F_USO6 0x40
+#endif
+
+#define TAP_FLAGS	 (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+#define VNET_HEADER_SIZE 10
+#define OFFLOADS	 (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
+
+struct tap_call {
+	const char *ifname;
+	int flags;
+	int fd;
+};
+
+static int open_tap(struct links *links, int netns, const char *ifname, int flags, int *fd);
+static int open_here(void *context);
+static int set_up_queue(int fd);
+static int finish(struct links *links, const struct links_port *port, int home, const char *ifname,
+		  int fd);
+static int move(struct links *links, const struct links_port *port, const char *ifname, int netns);
+static int rename_in(struct links *links, int netns, const char *ifname, const char *new_name);
+static int read_flags(int fd, struct ifreq *request);
+
+/*
+ * Directly in place when that is the daemon's own namespace, which is there as long as the daemon;
+ * else in the private one under a temporary name, and moved.
+ */
+int links_tap_make(struct links *links, const struct links_port *port, int netns, int *fd)
+{
+	int own = namespaces_own(links->namespaces);
+	bool stays = namespaces_same(netns, own);
+	int home = stays ? own : namespaces_private(links->namespaces);
+	char ifname[ADDR_IFNAME_SIZE];
+	int made, error;
+
+	if (stays)
+		snprintf(ifname, sizeof(ifname), "%s", port->ifname);
+	else
+		snprintf(ifname, sizeof(ifname), LINKS_TEMPORARY "%05" PRIx32 "%06x",
+			 port->ref.index, (unsigned int)(links->instance & 0xffffff));
+	error = open_tap(links, home, ifname, TAP_FLAGS | IFF_TUN_EXCL, &made);
+	if (error == -EBUSY)
+		error = -EEXIST; /* what IFF_TUN_EXCL says of a name that is taken */
+	if (error < 0)
+		return error;
+	error = finish(links, port, home, ifname, made);
+	if (error == 0 && !stays)
+		error = move(links, port, ifname, netns);
+	if (error < 0) {
+		links_tap_release(made);
+		close(made);
+		return error;
+	}
+	*fd = made;
+	return 0;
+}
+
+int links_tap_attach(struct links *links, const struct links_port *port, int netns, int *fd)
+{
+	int opened;
+	int error = open_tap(links, netns, port->ifname, TAP_FLAGS, &opened);
+
+	if (error < 0)
+		return error;
+	/* Had the interface gone in between, a new one was made that nobody asked for; it goes with
+	 * the fd. */
+	if (!links_tap_match(port, opened, netns) ||
+	    links_owner_in(links, netns, port->ifname, &port->ref) != LINKS_OURS) {
+		close(opened);
+		return -EAGAIN;
+	}
+	error = set_up_queue(opened);
+	if (error < 0) {
+		close(opened);
+		return error;
+	}
+	*fd = opened;
+	return 0;
+}
+
+bool links_tap_match(const struct links_port *port, int fd, int netns)
+{
+	struct ifreq request;
+	int place;
+	bool match;
+
+	if (read_flags(fd, &request) < 0 || strcmp(request.ifr_name, port->ifname) != 0 ||
+	    (request.ifr_flags & TAP_FLAGS) != TAP_FLAGS)
+		return false;
+	place = ioctl(fd, TUNGETDEVNETNS);
+	if (place < 0)
+		return false;
+	match = namespaces_same(place, netns);
+	close(place);
+	return match;
+}
+
+/* The kernel holds the namespace that /dev/net/tun was opened in for as long as the descriptor is
+ * open. */
+bool links_pins(struct links *links, const struct links_port *port, int fd)
+{
+	int home;
+	bool pins;
+
+	if (port->type != MODEL_PORT_TAP)
+		return false;
+	home = ioctl(fd, SIOCGSKNS);
+	if (home < 0)
+		return false;
+	pins = !namespaces_same(home, namespaces_own(links->namespaces)) &&
+	       !namespaces_same(home, namespaces_private(links->namespaces));
+	close(home);
+	return pins;
+}
+
+void links_discard(struct links *links, const struct proto_ref *ref, int fd)
+{
+	if (links_tap_alive(fd) && links_tap_remove(links, fd, ref) < 0)
+		log_warning("a TAP that the datapath handed back for no port is not this switch's");
+}
+
+int links_tap_remove(struct links *links, int fd, const struct proto_ref *ref)
+{
+	struct ifreq request;
+	int netns;
+	int error = read_flags(fd, &request);
+
+	if (error < 0)
+		return error;
+	netns = ioctl(fd, TUNGETDEVNETNS);
+	if (netns < 0)
+		return -errno;
+	error = links_delete_in(links, netns, request.ifr_name, ref);
+	close(netns);
+	return error;
+}
+
+bool links_tap_alive(int fd)
+{
+	struct ifreq request;
+
+	return read_flags(fd, &request) == 0;
+}
+
+void links_tap_release(int fd)
+{
+	(void)ioctl(fd, TUNSETPERSIST, 0);
+}
+
+static int open_tap(struct links *links, int netns, const char *ifname, int flags, int *fd)
+{
+	struct tap_call call = {.ifname = ifname, .flags = flags};
+	int error = namespaces_run(links->namespaces, netns, open_here, &call);
+
+	if (error == 0)
+		*fd = call.fd;
+	return error;
+}
+
+static int open_here(void *context)
+{
+	struct tap_call *call = context;
+	struct ifreq request = {.ifr_flags = (short)call->flags};
+	int error;
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", call->ifname);
+	call->fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+	if (call->fd < 0)
+		return errno == ENOENT ? -ENXIO
+				       : -errno; /* ENOENT means a missing namespace to callers */
+	if (ioctl(call->fd, TUNSETIFF, &request) < 0) {
+		error = -errno;
+		close(call->fd);
+		return error;
+	}
+	return 0;
+}
+
+/* UDP segmentation offload is younger than the rest: without it the kernel cuts before the TAP. */
+static int set_up_queue(int fd)
+{
+	const int header_size = VNET_HEADER_SIZE, little_endian = 1, buffer = INT_MAX;
+
+	if (ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0 ||
+	    ioctl(fd, TUNSETVNETLE, &little_endian) < 0)
+		return -errno;
+	if (ioctl(fd, TUNSETOFFLOAD, OFFLOADS | TUN_F_USO4 | TUN_F_USO6) < 0 &&
+	    ioctl(fd, TUNSETOFFLOAD, OFFLOADS) < 0)
+		return -errno;
+	return ioctl(fd, TUNSETSNDBUF, &buffer) < 0 ? -errno : 0;
+}
+
+/* The alias comes before persistence, so that no TAP stays without its owner's name. */
+static int finish(struct links *links, const struct links_port *port, int home, const char *ifname,
+		  int fd)
+{
+	struct nl_sock *socket;
+	int error = set_up_queue(fd);
+
+	if (error < 0)
+		return error;
+	error = netlink_open(links->namespaces, home, &socket);
+	if (error < 0)
+		return error;
+	error = links_label(links, socket, ifname, &port->ref);
+	nl_socket_free(socket);
+	if (error == 0 && ioctl(fd, TUNSETPERSIST, 1) < 0)
+		error = -errno;
+	return error;
+}
+
+static int move(struct links *links, const struct links_port *port, const char *ifname, int netns)
+{
+	struct nl_sock *socket;
+	struct rtnl_link *link, *change;
+	int error = netlink_open(links->namespaces, namespaces_private(links->namespaces), &socket);
+
+	if (error < 0)
+		return error;
+	error = netlink_link(socket, ifname, &link);
+	if (error < 0)
+		goto free_socket;
+	error = -ENOMEM;
+	change = rtnl_link_alloc();
+	if (change != NULL) {
+		rtnl_link_set_ns_fd(change, netns);
+		error = netlink_error(rtnl_link_change(socket, link, change, 0));
+		rtnl_link_put(change);
+	}
+	rtnl_link_put(link);
+free_socket:
+	nl_socket_free(socket);
+	return error < 0 ? error : rename_in(links, netns, ifname, port->ifname);
+}
+
+static int rename_in(struct links *links, int netns, const char *ifname, const char *new_name)
+{
+	struct nl_sock *socket;
+	struct rtnl_link *link, *change;
+	int error = netlink_open(links->namespaces, netns, &socket);
+
+	if (error < 0)
+		return error;
+	error = netlink_link(socket, ifname, &link);
+	if (error < 0)
+		goto free_socket;
+	error = -ENOMEM;
+	change = rtnl_link_alloc();
+	if (change != NULL) {
+		rtnl_link_set_name(change, new_name);
+		error = netlink_error(rtnl_link_change(socket, link, change, 0));
+		rtnl_link_put(change);
+	}
+	rtnl_link_put(link);
+free_socket:
+	nl_socket_free(socket);
+	return error;
+}
+
+static int read_flags(int fd, struct ifreq *request)
+{
+	memset(request, 0, sizeof(*request));
+	return ioctl(fd, TUNGETIFF, request) < 0 ? -errno : 0;
+}

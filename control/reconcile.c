@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/reconcile.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "control/namespaces.h"
+#include "control/reconcile_internal.h"
+#include "control/underlay.h"
+
+#define WORK_SLICE 20000000u /* ns: as long as the API may wait */
+
+static const struct timeval retry_interval = {0, 250000};
+static const struct timeval at_once = {0, 0};
+
+static int make_parts(struct reconcile *reconcile, struct event_base *base,
+		      const struct reconcile_options *options);
+static int make_timers(struct reconcile *reconcile, struct event_base *base);
+static int watch_namespaces(struct reconcile *reconcile, struct event_base *base);
+static void start(struct reconcile *reconcile);
+static void start_unless_connected(struct reconcile *reconcile);
+static int queue_port(void *context, struct model_port *port);
+static void take_change(struct reconcile *reconcile, const struct model_change *change);
+static void run(struct reconcile *reconcile);
+static bool something_waits(const struct reconcile *reconcile);
+static void on_work(evutil_socket_t fd, short what, void *context);
+static void on_retry(evutil_socket_t fd, short what, void *context);
+static void on_refused(evutil_socket_t fd, short what, void *context);
+static void on_netns(evutil_socket_t fd, short what, void *context);
+static void on_underlay(void *context);
+static void meet_datapath(struct reconcile *reconcile);
+static void on_connected(void *context, const struct proto_hello *hello);
+static void on_handback(void *context, const struct proto_handback *record, int *fds);
+static void on_handback_end(void *context);
+static void on_replied(void *context, const struct proto_reply *reply);
+static void on_port_lost(void *context, const struct proto_port_lost *lost);
+static void on_mac_held(void *context, const struct proto_mac_held *held);
+static void on_disconnected(void *context);
+
+static const struct datapath_link_events link_events = {
+	.connected = on_connected,
+	.handback = on_handback,
+	.handback_end = on_handback_end,
+	.replied = on_replied,
+	.port_lost = on_port_lost,
+	.mac_held = on_mac_held,
+	.disconnected = on_disconnected,
+};
+
+int reconcile_new(struct reconcile **reconcile, struct event_base *base, struct model *model,
+		  const struct reconcile_options *options)
+{
+	struct reconcile *made = calloc(1, sizeof(*made));
+	int error;
+
+	if (made == NULL)
+		return -ENOMEM;
+	TAILQ_INIT(&made->work);
+	TAILQ_INIT(&made->waiting);
+	made->model = model;
+	made->memories[0].fd = -1;
+	made->memories[1].fd = -1;
+	made->netns_fd = -1;
+	made->underlay_mtu = RECONCILE_MTU_DEFAULT;
+	made->send_whole = true;
+	error = make_parts(made, base, options);
+	if (error < 0) {
+		reconcile_free(made);
+		return error;
+	}
+	if (datapath_link_state(made->datapath) == DATAPATH_LINK_ABSENT)
+		start(made);
+	*reconcile = made;
+	return 0;
+}
+
+void reconcile_free(struct reconcile *reconcile)
+{
+	struct event *events[4];
+	size_t i;
+
+	if (reconcile == NULL)
+		return;
+	datapath_link_free(reconcile->datapath);
+	underlay_free(reconcile->underlay);
+	events[0] = reconcile->work_event;
+	events[1] = reconcile->retry_event;
+	events[2] = reconcile->refused_event;
+	events[3] = reconcile->netns_event;
+	for (i = 0; i < 4; i++)
+		if (events[i] != NULL)
+			event_free(events[i]);
+	if (reconcile->netns_fd >= 0)
+		close(reconcile->netns_fd);
+	reconcile_handback_drop(reconcile);
+	reconcile_ports_fini(reconcile);
+	vtep_sockets_close(&reconcile->vtep);
+	memory_fini(&reconcile->memories[0]);
+	memory_fini(&reconcile->memories[1]);
+	sent_free(reconcile->sent);
+	links_free(reconcile->links);
+	namespaces_free(reconcile->namespaces);
+	free(reconcile);
+}
+
+void reconcile_apply(struct reconcile *reconcile, const struct model_change *changes,
+		     uint32_t count)
+{
+	bool mtu_may_differ = false;
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		take_change(reconcile, &changes[i]);
+		mtu_may_differ |= changes[i].kind == MODEL_SEGMENT;
+	}
+	reconcile->refused = false;
+	if (!reconcile->started)
+		return;
+	if (mtu_may_differ)
+		reconcile_ports_review_mtu(reconcile);
+	run(reconcile);
+}
+
+int reconcile_fdb_flush(struct reconcile *reconcile, const struct proto_fdb_flush *flush)
+{
+	enum datapath_link_state state = datapath_link_state(reconcile->datapath);
+
+	if (state != DATAPATH_LINK_READY && state != DATAPATH_LINK_COMMITTED)
+		return -ENOTCONN;
+	datapath_link_send(reconcile->datapath, PROTO_FDB_FLUSH, flush, sizeof(*flush), NULL, 0);
+	datapath_link_flush(reconcile->datapath);
+	return 0;
+}
+
+void *reconcile_grow(void *array, size_t count, size_t size)
+{
+	void *grown = reallocarray(array, count, size);
+
+	if (grown == NULL) {
+		log_error("out of memory");
+		abort();
+	}
+	return grown;
+}
+
+void reconcile_problem(char text[MODEL_TEXT_SIZE], const char *format, ...)
+{
+	char made[MODEL_TEXT_SIZE] = "";
+	va_list arguments;
+
+	if (format != NULL) {
+		va_start(arguments, format);
+		vsnprintf(made, sizeof(made), format, arguments);
+		va_end(arguments);
+	}
+	if (made[0] != '\0' && strcmp(made, text) != 0)
+		log_warning("%s", made);
+	memcpy(text, made, sizeof(made));
+}
+
+void reconcile_schedule(struct reconcile *reconcile)
+{
+	if (reconcile->started)
+		event_add(reconcile->work_event, &at_once);
+}
+
+static int make_parts(struct reconcile *reconcile, struct event_base *base,
+		      const struct reconcile_options *options)
+{
+	uint64_t instance;
+	int error;
+
+	reconcile->sent = sent_new();
+	if (reconcile->sent == NULL)
+		return -ENOMEM;
+	error = reconcile_read_instance(options->state_dir, &instance);
+	if (error == 0)
+		error = namespaces_new(&reconcile->namespaces);
+	if (error == 0)
+		error = links_new(&reconcile->links, reconcile->namespaces, instance);
+	if (error == 0)
+		error = make_timers(reconcile, base);
+	if (error == 0)
+		error = watch_namespaces(reconcile, base);
+	if (error == 0)
+		error = underlay_new(&reconcile->underlay, base, reconcile->namespaces, on_underlay,
+				     reconcile);
+	if (error == 0)
+		error = datapath_link_new(&reconcile->datapath, base, options->run_dir,
+					  &link_events, reconcile);
+	return error;
+}
+
+static int make_timers(struct reconcile *reconcile, struct event_base *base)
+{
+	reconcile->work_event = evtimer_new(base, on_work, reconcile);
+	reconcile->retry_event = evtimer_new(base, on_retry, reconcile);
+	reconcile->refused_event = evtimer_new(base, on_refused, reconcile);
+	return reconcile->work_event == NULL || reconcile->retry_event == NULL ||
+			       reconcile->refused_event == NULL
+		       ? -ENOMEM
+		       : 0;
+}
+
+/* A host without named namespaces may have no such directory: then there are none to lose. */
+static int watch_namespaces(struct reconcile *reconcile, struct event_base *base)
+{
+	reconcile->netns_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (reconcile->netns_fd < 0)
+		return -errno;
+	if (inotify_add_watch(reconcile->netns_fd, "/run/netns",
+			      IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO) < 0)
+		return 0;
+	reconcile->netns_event =
+		event_new(base, reconcile->netns_fd, EV_READ | EV_PERSIST, on_netns, reconcile);
+	if (reconcile->netns_event == NULL || event_add(reconcile->netns_event, NULL) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+/* From here on interfaces are made: what a datapath handed back is known. */
+static void start(struct reconcile *reconcile)
+{
+	reconcile->started = true;
+	reconcile->vtep_stale = true;
+	if (reconcile_prepare(reconcile) == 0)
+		reconcile_sweep(reconcile);
+	(void)model_each_port(reconcile->model, queue_port, reconcile);
+	run(reconcile);
+}
+
+/* A connection that ended before it gave anything back may return at once, with all that it holds.
+ */
+static void start_unless_connected(struct reconcile *reconcile)
+{
+	if (datapath_link_state(reconcile->datapath) == DATAPATH_LINK_ABSENT)
+		start(reconcile);
+}
+
+static int queue_port(void *context, struct model_port *port)
+{
+	reconcile_port_queue(context, port->ref.index);
+	return 0;
+}
+
+static void take_change(struct reconcile *reconcile, const struct model_change *change)
+{
+	struct sent *sent = reconcile->sent;
+
+	switch (change->kind) {
+	case MODEL_HOST:
+		break;
+	case MODEL_VTEP:
+		sent->vtep_dirty = true;
+		reconcile->vtep_stale = true;
+		break;
+	case MODEL_TENANT:
+		sent_mark(sent, SENT_TENANT, change->ref.index);
+		break;
+	case MODEL_SEGMENT:
+		sent_mark(sent, SENT_SEGMENT, change->ref.index);
+		break;
+	case MODEL_PORT:
+		sent_mark(sent, SENT_PORT, change->ref.index);
+		reconcile_port_queue(reconcile, change->ref.index);
+		break;
+	case MODEL_PEER:
+		sent_mark(sent, SENT_PEER, change->ref.index);
+		break;
+	case MODEL_FDB:
+		sent->fdb_dirty = true;
+		if (change->removed)
+			sent_forget_entry(sent, &change->ref, &change->mac);
+		break;
+	}
+}
+
+/* Does what can be done now, and sees to it that the rest is done later. */
+static void run(struct reconcile *reconcile)
+{
+	reconcile_vtep_review(reconcile);
+	if (!reconcile_ports_work(reconcile, WORK_SLICE))
+		reconcile_schedule(reconcile);
+	reconcile_sync(reconcile);
+	if (something_waits(reconcile) && !evtimer_pending(reconcile->retry_event, NULL))
+		event_add(reconcile->retry_event, &retry_interval);
+}
+
+static bool something_waits(const struct reconcile *reconcile)
+{
+	return !TAILQ_EMPTY(&reconcile->waiting) || reconcile->setup_problem[0] != '\0' ||
+	       reconcile_vtep_waits(reconcile);
+}
+
+static void on_work(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	run(context);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *context)
+{
+	struct reconcile *reconcile = context;
+
+	(void)fd;
+	(void)what;
+	if (!reconcile->started) {
+		start_unless_connected(reconcile);
+		return;
+	}
+	reconcile_ports_retry(reconcile);
+	reconcile->vtep_stale |= reconcile_vtep_waits(reconcile);
+	run(reconcile);
+}
+
+static void on_refused(evutil_socket_t fd, short what, void *context)
+{
+	struct reconcile *reconcile = context;
+
+	(void)fd;
+	(void)what;
+	reconcile->refused = false;
+	run(reconcile);
+}
+
+static void on_netns(evutil_socket_t fd, short what, void *context)
+{
+	struct reconcile *reconcile = context;
+	char ignored[4096];
+
+	(void)what;
+	while (read(fd, ignored, sizeof(ignored)) > 0)
+		;
+	reconcile_ports_check(reconcile, true);
+	reconcile_schedule(reconcile);
+}
+
+static void on_underlay(void *context)
+{
+	struct reconcile *reconcile = context;
+
+	reconcile->vtep_stale = true;
+	reconcile_schedule(reconcile);
+}
+
+static void on_connected(void *context, const struct proto_hello *hello)
+{
+	struct reconcile *reconcile = context;
+	bool same =
+		hello->pid == reconcile->hello.pid && hello->started == reconcile->hello.started;
+
+	log_info("connected to datapath %u (%s), generation %" PRIu64, hello->pid, hello->build,
+		 hello->generation);
+	reconcile->hello = *hello;
+	if (reconcile->generation < hello->generation)
+		reconcile->generation = hello->generation;
+	if (!same) {
+		meet_datapath(reconcile);
+		return;
+	}
+	if (reconcile->committed == 0 || hello->generation != reconcile->committed) {
+		reconcile->applied_generation = 0;
+		reconcile_sync_whole(reconcile, false);
+	}
+	reconcile_schedule(reconcile);
+}
+
+/* One that was not spoken to yet: a new one has nothing to hand back, one that ran without us has
+ * all. */
+static void meet_datapath(struct reconcile *reconcile)
+{
+	reconcile->memory_sent[0] = false;
+	reconcile->memory_sent[1] = false;
+	reconcile->hold_sent = false;
+	reconcile->committed = 0;
+	reconcile->applied_generation = 0;
+	sent_reset(reconcile->sent, false);
+	reconcile->send_whole = true;
+	datapath_link_request_handback(reconcile->datapath);
+}
+
+static void on_handback(void *context, const struct proto_handback *record, int *fds)
+{
+	reconcile_handback_take(context, record, fds);
+}
+
+static void on_handback_end(void *context)
+{
+	struct reconcile *reconcile = context;
+
+	reconcile_handback_use(reconcile);
+	reconcile_sync_whole(reconcile, true);
+	if (!reconcile->started) {
+		start(reconcile);
+		return;
+	}
+	reconcile_ports_check(reconcile, false);
+	reconcile_schedule(reconcile);
+}
+
+static void on_replied(void *context, const struct proto_reply *reply)
+{
+	reconcile_replied(context, reply);
+}
+
+static void on_port_lost(void *context, const struct proto_port_lost *lost)
+{
+	reconcile_port_lost(context, lost);
+}
+
+static void on_mac_held(void *context, const struct proto_mac_held *held)
+{
+	const struct reconcile *reconcile = context;
+	const struct model_segment *segment =
+		model_segment_by_index(reconcile->model, held->segment.index);
+	struct addr_mac mac;
+	char text[ADDR_MAC_TEXT_SIZE];
+
+	if (segment == NULL || segment->ref.incarnation != held->segment.incarnation)
+		return;
+	memcpy(mac.bytes, held->mac, sizeof(mac.bytes));
+	log_warning("segment %s/%s: %s moved %u times within a second and is held still",
+		    segment->tenant->name, segment->name, addr_mac_format(&mac, text), held->moves);
+}
+
+static void on_disconnected(void *context)
+{
+	struct reconcile *reconcile = context;
+
+	/* Whether a transaction that was under way is committed, the next HELLO does not tell for
+	 * sure. */
+	if (reconcile->under_way)
+		reconcile->committed = 0;
+	reconcile->under_way = false;
+	reconcile_handback_drop(reconcile);
+	if (!reconcile->started)
+		event_add(reconcile->retry_event, &retry_interval);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VSWITCH_CONTROL_RECONCILE_INTERNAL_H
+#define VSWITCH_CONTROL_RECONCILE_INTERNAL_H
+
+/*
+ * What the files of reconcile share: reconcile.c (life, events, questions),
+ * reconcile_ports.c (interfaces), reconcile_vtep.c (the VTEP's sockets),
+ * reconcile_handback.c (what a running datapath returns), reconcile_sync.c
+ * (transactions), reconcile_tell.c (what they say), reconcile_sent.c (what was
+ * said), reconcile_setup.c (what is there before the first port),
+ * reconcile_report.c (answers to the API).
+ *
+ * A change goes through three lists: a port whose interface may need work is
+ * in `work`; one that cannot be done now is in `waiting`, and a timer moves it
+ * to `work` again; what the datapath has to hear is dirty in `sent`. The lists
+ * are worked off in slices, so that the API answers while a thousand
+ * interfaces are made, and one transaction at a time is under way.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "control/datapath_link.h"
+#include "control/links.h"
+#include "control/memories.h"
+#include "control/reconcile.h"
+#include "control/reconcile_sent.h"
+#include "control/vtep_sockets.h"
+
+struct event;
+struct namespaces;
+struct underlay;
+
+#define RECONCILE_MTU_DEFAULT 1500u
+
+enum reconcile_list { RECONCILE_LIST_NONE, RECONCILE_LIST_WORK, RECONCILE_LIST_WAITING };
+
+/*
+ * A port as it is. Its interface exists as `link` says while fd >= 0; a memory port is attached
+ * without. attachment tells one descriptor from the next under the same ref; 0: none.
+ */
+struct reconcile_port {
+	TAILQ_ENTRY(reconcile_port) entry;
+	enum reconcile_list list;
+	struct links_port link; /* netns, ifname and ips point to what is below */
+	char ifname[ADDR_IFNAME_SIZE];
+	char netns[MODEL_NETNS_SIZE];
+	struct addr_prefix *ips;
+	int fd;
+	uint64_t attachment;
+	bool configured; /* the interface is as `link` says */
+	bool lost;	 /* the datapath lost a descriptor that is well: it gets it again */
+	bool pins;	 /* see links_pins() */
+	char reason[MODEL_TEXT_SIZE];
+};
+TAILQ_HEAD(reconcile_port_list, reconcile_port);
+
+/* One record of a handback, kept until all are there. */
+struct reconcile_handback {
+	struct proto_handback record;
+	int fds[VTEP_SOCKETS_COUNT];
+};
+
+struct reconcile {
+	struct model *model;
+	struct namespaces *namespaces;
+	struct links *links;
+	struct underlay *underlay;
+	struct datapath_link *datapath;
+	struct event *work_event, *retry_event, *refused_event, *netns_event;
+
+	int netns_fd; /* inotify on /run/netns */
+	bool started; /* the first handback is over, or there was none: interfaces may be made */
+	struct reconcile_port **ports;
+	uint32_t port_capacity;
+	struct reconcile_port_list work, waiting;
+	uint64_t last_attachment;
+
+	struct memory memories[2]; /* by kind - 1 */
+	bool memory_sent[2], hold_sent;
+
+	struct vtep_sockets vtep;
+	bool vtep_stale; /* the model or the underlay changed */
+	uint64_t vtep_attachment;
+	uint32_t underlay_mtu; /* RECONCILE_MTU_DEFAULT while it is not known */
+
+	struct reconcile_handback *handbacks;
+	uint32_t handback_count;
+
+	struct sent *sent;
+	bool send_whole; /* the next transaction replaces everything */
+	bool under_way;	 /* a transaction is not answered yet */
+	bool refused;	 /* the last one was refused: the next waits for a change or the timer */
+	uint64_t generation;	     /* of the last transaction */
+	uint64_t committed;	     /* the last that the datapath confirmed; 0: none that counts */
+	uint64_t model_generation;   /* that the transaction under way completes; 0: none */
+	uint64_t applied_generation; /* of the model, completed */
+	struct proto_hello hello;    /* of the datapath that runs or ran last */
+
+	char setup_problem[MODEL_TEXT_SIZE], vtep_problem[MODEL_TEXT_SIZE],
+		datapath_problem[MODEL_TEXT_SIZE];
+};
+
+/* Grows an array for `count` members of this size, or ends the daemon: what was answered is on
+ * disk. */
+void *reconcile_grow(void *array, size_t count, size_t size);
+/* Sets a problem's text and logs it when it is another; format NULL: none any more. */
+__attribute__((format(printf, 2, 3))) void reconcile_problem(char text[MODEL_TEXT_SIZE],
+							     const char *format, ...);
+/* "port acme/web1" */
+const char *reconcile_port_name(const struct model_port *port, char text[2 * ADDR_NAME_SIZE + 8]);
+/* Works lists off from the event loop. */
+void reconcile_schedule(struct reconcile *reconcile);
+
+/* reconcile_setup.c */
+/* Reads the number that marks this switch's interfaces, or draws it. Returns 0 or a negative errno.
+ */
+int reconcile_read_instance(const char *state_dir, uint64_t *instance);
+/* Removes interfaces of this switch that no port wants where they are. */
+void reconcile_sweep(struct reconcile *reconcile);
+/* The private namespace and the memories. Returns 0, or a negative errno and says so in
+ * setup_problem. */
+int reconcile_prepare(struct reconcile *reconcile);
+
+/* reconcile_ports.c */
+/* The interface of a port as the model wants it; pointers are the model's. */
+void reconcile_port_wanted(const struct reconcile *reconcile, const struct model_port *port,
+			   struct links_port *link);
+struct reconcile_port *reconcile_port_at(const struct reconcile *reconcile, uint32_t index);
+/* Puts the port of this index, there or gone, on the list of work. */
+void reconcile_port_queue(struct reconcile *reconcile, uint32_t index);
+/* Works for about this long; false: there is more. */
+bool reconcile_ports_work(struct reconcile *reconcile, uint64_t nanoseconds);
+/* Moves everything that waits to the list of work. */
+void reconcile_ports_retry(struct reconcile *reconcile);
+/* Takes a descriptor as the port's: its own one made, or one that was handed back and checked. */
+void reconcile_port_attach(struct reconcile *reconcile, struct reconcile_port *state,
+			   const struct links_port *link, int fd);
+/* Detaches ports whose interface is gone; pinned: those that keep a namespace whose name is gone.
+ */
+void reconcile_ports_check(struct reconcile *reconcile, bool pinned);
+void reconcile_port_lost(struct reconcile *reconcile, const struct proto_port_lost *lost);
+/* Queues ports whose segments' MTU is another now. */
+void reconcile_ports_review_mtu(struct reconcile *reconcile);
+void reconcile_ports_fini(struct reconcile *reconcile);
+
+/* reconcile_vtep.c */
+/* Opens, changes or closes the sockets as the model says, and follows the underlay's MTU. */
+void reconcile_vtep_review(struct reconcile *reconcile);
+bool reconcile_vtep_waits(const struct reconcile *reconcile);
+
+/* reconcile_handback.c */
+void reconcile_handback_take(struct reconcile *reconcile, const struct proto_handback *record,
+			     int *fds);
+/* Uses what matches the model, and lets go of the rest. */
+void reconcile_handback_use(struct reconcile *reconcile);
+void reconcile_handback_drop(struct reconcile *reconcile);
+
+/* reconcile_tell.c */
+struct reconcile_transaction {
+	struct reconcile *reconcile;
+	struct sent *sent;
+	struct datapath_link *datapath;
+	uint32_t fd_count;
+};
+/* Sends what is between BEGIN and COMMIT: how the dirty objects differ from what was sent. */
+void reconcile_tell(struct reconcile_transaction *transaction);
+
+/* reconcile_sync.c */
+/* Sends memories and the private namespace to a datapath that has not got them. */
+void reconcile_announce(struct reconcile *reconcile);
+/* Begins a transaction if there is something to say and nothing under way. */
+void reconcile_sync(struct reconcile *reconcile);
+void reconcile_replied(struct reconcile *reconcile, const struct proto_reply *reply);
+/* Everything goes to the datapath anew. keep: it holds the descriptors that were sent. */
+void reconcile_sync_whole(struct reconcile *reconcile, bool keep);
+
+#endif

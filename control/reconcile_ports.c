@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "control/namespaces.h"
+#include "control/reconcile_internal.h"
+
+static void work_on(struct reconcile *reconcile, struct reconcile_port *state);
+static bool is_elsewhere(const struct reconcile_port *state, const struct links_port *wanted);
+static bool is_set_up(const struct reconcile_port *state, const struct links_port *wanted);
+static void open_port(struct reconcile *reconcile, struct reconcile_port *state,
+		      const struct links_port *wanted);
+static void set_up_port(struct reconcile *reconcile, struct reconcile_port *state,
+			const struct model_port *port, const struct links_port *wanted);
+static void remember(struct reconcile_port *state, const struct links_port *link);
+static void explain(struct reconcile_port *state, const struct links_port *wanted, int error);
+static void detach(struct reconcile *reconcile, struct reconcile_port *state, const char *reason);
+static void remove_interface(struct reconcile *reconcile, struct reconcile_port *state);
+static void free_state(struct reconcile *reconcile, struct reconcile_port *state);
+static void move_to(struct reconcile *reconcile, struct reconcile_port *state,
+		    enum reconcile_list list);
+static struct reconcile_port *make_state(struct reconcile *reconcile, uint32_t index);
+static int review_mtu(void *context, struct model_port *port);
+static uint64_t now(void);
+
+void reconcile_port_wanted(const struct reconcile *reconcile, const struct model_port *port,
+			   struct links_port *link)
+{
+	uint32_t i, mtu = 0;
+
+	for (i = 0; i < port->member_count; i++) {
+		uint32_t one = reconcile_segment_mtu(reconcile, port->members[i].segment);
+
+		mtu = mtu == 0 || one < mtu ? one : mtu;
+	}
+	*link = (struct links_port){.ref = port->ref,
+				    .type = port->type,
+				    .netns = port->netns,
+				    .ifname = port->ifname,
+				    .mac = port->mac,
+				    .mtu = mtu == 0 ? RECONCILE_MTU_DEFAULT : mtu,
+				    .ips = port->ips,
+				    .ip_count = port->ip_count,
+				    .gateway = port->gateway};
+}
+
+struct reconcile_port *reconcile_port_at(const struct reconcile *reconcile, uint32_t index)
+{
+	return index < reconcile->port_capacity ? reconcile->ports[index] : NULL;
+}
+
+void reconcile_port_queue(struct reconcile *reconcile, uint32_t index)
+{
+	struct reconcile_port *state = reconcile_port_at(reconcile, index);
+	const struct model_port *port = model_port_by_index(reconcile->model, index);
+
+	if (state == NULL && port == NULL)
+		return;
+	if (state == NULL) {
+		state = make_state(reconcile, index);
+		state->link.ref = port->ref;
+	}
+	move_to(reconcile, state, RECONCILE_LIST_WORK);
+}
+
+bool reconcile_ports_work(struct reconcile *reconcile, uint64_t nanoseconds)
+{
+	uint64_t end = now() + nanoseconds;
+	struct reconcile_port *state;
+
+	while ((state = TAILQ_FIRST(&reconcile->work)) != NULL) {
+		work_on(reconcile, state);
+		if (now() >= end)
+			return TAILQ_EMPTY(&reconcile->work);
+	}
+	return true;
+}
+
+void reconcile_ports_retry(struct reconcile *reconcile)
+{
+	struct reconcile_port *state;
+
+	while ((state = TAILQ_FIRST(&reconcile->waiting)) != NULL)
+		move_to(reconcile, state, RECONCILE_LIST_WORK);
+}
+
+void reconcile_port_attach(struct reconcile *reconcile, struct reconcile_port *state,
+			   const struct links_port *link, int fd)
+{
+	remember(state, link);
+	state->fd = fd;
+	state->attachment = ++reconcile->last_attachment;
+	state->configured = false;
+	state->lost = false;
+	state->pins = links_pins(reconcile->links, link, fd);
+	state->reason[0] = '\0';
+	sent_mark(reconcile->sent, SENT_PORT, link->ref.index);
+}
+
+void reconcile_ports_check(struct reconcile *reconcile, bool pinned)
+{
+	uint32_t i;
+
+	for (i = 0; i < reconcile->port_capacity; i++) {
+		struct reconcile_port *state = reconcile->ports[i];
+
+		if (state == NULL || state->fd < 0)
+			continue;
+		if (pinned && state->pins &&
+		    !links_match(reconcile->links, &state->link, state->fd))
+			detach(reconcile, state, "its namespace is gone");
+		else if (!pinned && !links_alive(reconcile->links, &state->link, state->fd))
+			detach(reconcile, state, "its interface is gone");
+	}
+}
+
+/* What is alive and was lost all the same is sent again, but not at once: it might be lost for
+ * ever. */
+void reconcile_port_lost(struct reconcile *reconcile, const struct proto_port_lost *lost)
+{
+	struct reconcile_port *state = reconcile_port_at(reconcile, lost->port.index);
+
+	if (state == NULL || state->fd < 0 || state->link.ref.incarnation != lost->port.incarnation)
+		return;
+	if (!links_alive(reconcile->links, &state->link, state->fd)) {
+		detach(reconcile, state, "its interface is gone");
+	} else {
+		state->lost = true;
+		if (state->list == RECONCILE_LIST_NONE)
+			move_to(reconcile, state, RECONCILE_LIST_WAITING);
+	}
+	reconcile_schedule(reconcile);
+}
+
+void reconcile_ports_review_mtu(struct reconcile *reconcile)
+{
+	(void)model_each_port(reconcile->model, review_mtu, reconcile);
+}
+
+void reconcile_ports_fini(struct reconcile *reconcile)
+{
+	uint32_t i;
+
+	for (i = 0; i < reconcile->port_capacity; i++)
+		if (reconcile->ports[i] != NULL)
+			free_state(reconcile, reconcile->ports[i]);
+	free(reconcile->ports);
+}
+
+/* Makes one port as the model says, as far as it can be done now. */
+static void work_on(struct reconcile *reconcile, struct reconcile_port *state)
+{
+	const struct model_port *port =
+		model_port_by_index(reconcile->model, state->link.ref.index);
+	struct links_port wanted;
+
+	move_to(reconcile, state, RECONCILE_LIST_NONE);
+	if (port != NULL)
+		reconcile_port_wanted(reconcile, port, &wanted);
+	if (state->ifname[0] != '\0' && (port == NULL || is_elsewhere(state, &wanted)))
+		remove_interface(reconcile, state);
+	if (port == NULL) {
+		free_state(reconcile, state);
+		return;
+	}
+	if (port->type == MODEL_PORT_MEMORY) {
+		remember(state, &wanted);
+		state->reason[0] = '\0';
+		state->configured = true;
+		return;
+	}
+	if (reconcile_prepare(reconcile) < 0) {
+		snprintf(state->reason, sizeof(state->reason), "%s", reconcile->setup_problem);
+		move_to(reconcile, state, RECONCILE_LIST_WAITING);
+		return;
+	}
+	if (state->lost)
+		reconcile_port_attach(reconcile, state, &state->link, state->fd);
+	if (state->fd < 0)
+		open_port(reconcile, state, &wanted);
+	if (state->fd >= 0)
+		set_up_port(reconcile, state, port, &wanted);
+	if (state->fd < 0 || !state->configured)
+		move_to(reconcile, state, RECONCILE_LIST_WAITING);
+}
+
+static bool is_elsewhere(const struct reconcile_port *state, const struct links_port *wanted)
+{
+	return state->link.ref.incarnation != wanted->ref.incarnation ||
+	       state->link.type != wanted->type || strcmp(state->netns, wanted->netns) != 0 ||
+	       strcmp(state->ifname, wanted->ifname) != 0;
+}
+
+static bool is_set_up(const struct reconcile_port *state, const struct links_port *wanted)
+{
+	const struct links_port *link = &state->link;
+	uint32_t i;
+
+	if (!state->configured || link->mtu != wanted->mtu || link->ip_count != wanted->ip_count ||
+	    memcmp(&link->mac, &wanted->mac, sizeof(link->mac)) != 0 ||
+	    link->gateway.family != wanted->gateway.family ||
+	    (link->gateway.family != 0 && !addr_ip_equal(&link->gateway, &wanted->gateway)))
+		return false;
+	for (i = 0; i < link->ip_count; i++)
+		if (link->ips[i].length != wanted->ips[i].length ||
+		    !addr_ip_equal(&link->ips[i].addr, &wanted->ips[i].addr))
+			return false;
+	return true;
+}
+
+static void open_port(struct reconcile *reconcile, struct reconcile_port *state,
+		      const struct links_port *wanted)
+{
+	int fd = -1;
+	int error = links_open(reconcile->links, wanted, &fd);
+
+	if (error == 0)
+		reconcile_port_attach(reconcile, state, wanted, fd);
+	else
+		explain(state, wanted, error);
+}
+
+static void set_up_port(struct reconcile *reconcile, struct reconcile_port *state,
+			const struct model_port *port, const struct links_port *wanted)
+{
+	char name[2 * ADDR_NAME_SIZE + 8];
+	int error;
+
+	if (is_set_up(state, wanted))
+		return;
+	error = links_configure(reconcile->links, wanted, &state->link);
+	remember(state, wanted);
+	state->configured = error == 0;
+	if (error == 0)
+		state->reason[0] = '\0';
+	else
+		reconcile_problem(state->reason, "%s: its interface %s cannot be set up: %s",
+				  reconcile_port_name(port, name), wanted->ifname,
+				  strerror(-error));
+}
+
+/* Keeps a copy of what the interface is now. */
+static void remember(struct reconcile_port *state, const struct links_port *link)
+{
+	struct addr_prefix *ips = NULL;
+
+	if (link == &state->link)
+		return;
+	if (link->ip_count > 0) {
+		ips = reconcile_grow(NULL, link->ip_count, sizeof(*ips));
+		memcpy(ips, link->ips, link->ip_count * sizeof(*ips));
+	}
+	free(state->ips);
+	state->ips = ips;
+	state->link = *link;
+	snprintf(state->ifname, sizeof(state->ifname), "%s", link->ifname);
+	snprintf(state->netns, sizeof(state->netns), "%s", link->netns);
+	state->link.ifname = state->ifname;
+	state->link.netns = state->netns;
+	state->link.ips = ips;
+}
+
+static void explain(struct reconcile_port *state, const struct links_port *wanted, int error)
+{
+	char place[NAMESPACES_TEXT_SIZE];
+	const char *where = namespaces_describe(wanted->netns, place);
+
+	if (error == -ENOENT)
+		snprintf(state->reason, sizeof(state->reason), "no %s", where);
+	else if (error == -EMEDIUMTYPE)
+		snprintf(state->reason, sizeof(state->reason), "%s is no network namespace",
+			 wanted->netns);
+	else if (error == -EEXIST)
+		snprintf(state->reason, sizeof(state->reason), "interface name %s is taken in %s",
+			 wanted->ifname, where);
+	else if (error == -EBUSY)
+		snprintf(state->reason, sizeof(state->reason),
+			 "interface %s in %s is held by another process", wanted->ifname, where);
+	else
+		snprintf(state->reason, sizeof(state->reason), "cannot make interface %s in %s: %s",
+			 wanted->ifname, where, strerror(-error));
+}
+
+/* Only the descriptor goes: the interface is gone, or goes with it. */
+static void detach(struct reconcile *reconcile, struct reconcile_port *state, const char *reason)
+{
+	close(state->fd);
+	state->fd = -1;
+	state->attachment = 0;
+	state->configured = false;
+	state->lost = false;
+	state->pins = false;
+	snprintf(state->reason, sizeof(state->reason), "%s", reason);
+	sent_mark(reconcile->sent, SENT_PORT, state->link.ref.index);
+	move_to(reconcile, state, RECONCILE_LIST_WAITING);
+}
+
+static void remove_interface(struct reconcile *reconcile, struct reconcile_port *state)
+{
+	if (state->link.type != MODEL_PORT_MEMORY)
+		links_remove(reconcile->links, &state->link, state->fd);
+	if (state->fd >= 0)
+		detach(reconcile, state, "");
+	state->ifname[0] = '\0';
+	move_to(reconcile, state, RECONCILE_LIST_NONE);
+}
+
+static void free_state(struct reconcile *reconcile, struct reconcile_port *state)
+{
+	move_to(reconcile, state, RECONCILE_LIST_NONE);
+	reconcile->ports[state->link.ref.index] = NULL;
+	if (state->fd >= 0)
+		close(state->fd);
+	free(state->ips);
+	free(state);
+}
+
+static void move_to(struct reconcile *reconcile, struct reconcile_port *state,
+		    enum reconcile_list list)
+{
+	if (state->list == RECONCILE_LIST_WORK)
+		TAILQ_REMOVE(&reconcile->work, state, entry);
+	else if (state->list == RECONCILE_LIST_WAITING)
+		TAILQ_REMOVE(&reconcile->waiting, state, entry);
+	if (list == RECONCILE_LIST_WORK)
+		TAILQ_INSERT_TAIL(&reconcile->work, state, entry);
+	else if (list == RECONCILE_LIST_WAITING)
+		TAILQ_INSERT_TAIL(&reconcile->waiting, state, entry);
+	state->list = list;
+}
+
+static struct reconcile_port *make_state(struct reconcile *reconcile, uint32_t index)
+{
+	struct reconcile_port *state = reconcile_grow(NULL, 1, sizeof(*state));
+
+	memset(state, 0, sizeof(*state));
+	state->fd = -1;
+	state->link.ifname = state->ifname;
+	state->link.netns = state->netns;
+	if (index >= reconcile->port_capacity) {
+		uint32_t capacity = reconcile->port_capacity == 0 ? 64 : reconcile->port_capacity;
+
+		while (capacity <= index)
+			capacity *= 2;
+		reconcile->ports = reconcile_grow(reconcile->ports, capacity, sizeof(state));
+		memset(reconcile->ports + reconcile->port_capacity, 0,
+		       (capacity - reconcile->port_capacity) * sizeof(state));
+		reconcile->port_capacity = capacity;
+	}
+	reconcile->ports[index] = state;
+	return state;
+}
+
+static int review_mtu(void *context, struct model_port *port)
+{
+	struct reconcile *reconcile = context;
+	const struct reconcile_port *state = reconcile_port_at(reconcile, port->ref.index);
+	struct links_port wanted;
+
+	reconcile_port_wanted(reconcile, port, &wanted);
+	if (state != NULL && state->link.mtu == wanted.mtu)
+		return 0;
+	reconcile_port_queue(reconcile, port->ref.index);
+	sent_mark(reconcile->sent, SENT_PORT, port->ref.index);
+	return 0;
+}
+
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}

@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/fdb_layout.h"
+#include "common/stats_layout.h"
+#include "control/namespaces.h"
+#include "control/reconcile_internal.h"
+
+/* Octets that VXLAN adds over IPv4: inner Ethernet 14, VXLAN 8, UDP 8, IPv4 20. */
+#define OVERLAY_OVERHEAD 50u
+#define MTU_MIN		 68u
+#define MTU_MAX		 65521u
+
+int reconcile_check_port(struct reconcile *reconcile, const struct model_port *port,
+			 char text[MODEL_TEXT_SIZE])
+{
+	char name[2 * ADDR_NAME_SIZE + 8], place[NAMESPACES_TEXT_SIZE];
+	const struct model_port *other;
+	struct proto_ref ref;
+
+	if (port->type == MODEL_PORT_MEMORY)
+		return 0;
+	switch (links_owner(reconcile->links, port->netns, port->ifname, &ref)) {
+	case LINKS_FREE:
+		return 0;
+	case LINKS_OURS:
+		other = model_port_by_index(reconcile->model, ref.index);
+		if (ref.index == port->ref.index || other == NULL ||
+		    other->ref.incarnation != ref.incarnation ||
+		    strcmp(other->ifname, port->ifname) != 0 ||
+		    strcmp(other->netns, port->netns) != 0)
+			return 0; /* its own, or one that goes away */
+		break;
+	case LINKS_FOREIGN:
+		break;
+	}
+	snprintf(text, MODEL_TEXT_SIZE,
+		 "%s: interface name %s is taken in %s: choose another ifname or remove that "
+		 "interface",
+		 reconcile_port_name(port, name), port->ifname,
+		 namespaces_describe(port->netns, place));
+	return -EEXIST;
+}
+
+enum reconcile_port_state reconcile_port_state(const struct reconcile *reconcile,
+					       const struct model_port *port, const char **reason)
+{
+	const struct reconcile_port *state = reconcile_port_at(reconcile, port->ref.index);
+
+	*reason = "";
+	if (port->type != MODEL_PORT_MEMORY && (state == NULL || state->fd < 0)) {
+		*reason = state == NULL || state->reason[0] == '\0' ? "its interface is being made"
+								    : state->reason;
+		return RECONCILE_PORT_WAITING;
+	}
+	if (state != NULL)
+		*reason = state->reason;
+	return port->admin_up ? RECONCILE_PORT_UP : RECONCILE_PORT_DOWN;
+}
+
+void reconcile_status(const struct reconcile *reconcile, struct reconcile_status *status)
+{
+	enum datapath_link_state state = datapath_link_state(reconcile->datapath);
+	const struct reconcile_port *port;
+	const char *problem = reconcile->datapath_problem;
+
+	memset(status, 0, sizeof(*status));
+	status->datapath_connected =
+		state != DATAPATH_LINK_ABSENT && state != DATAPATH_LINK_GREETING;
+	if (status->datapath_connected) {
+		status->datapath_pid = reconcile->hello.pid;
+		status->datapath_workers = reconcile->hello.workers;
+		status->datapath_started = reconcile->hello.started;
+		memcpy(status->datapath_build, reconcile->hello.build,
+		       sizeof(status->datapath_build));
+		status->applied_generation = reconcile->applied_generation;
+	}
+	if (problem[0] == '\0')
+		problem = reconcile->setup_problem;
+	if (problem[0] == '\0')
+		problem = reconcile->vtep_problem;
+	TAILQ_FOREACH (port, &reconcile->waiting, entry) {
+		if (port->fd < 0)
+			status->waiting_ports++;
+		else if (problem[0] == '\0')
+			problem = port->reason;
+	}
+	TAILQ_FOREACH (port, &reconcile->work, entry)
+		if (port->fd < 0)
+			status->waiting_ports++;
+	snprintf(status->problem, sizeof(status->problem), "%s", problem);
+}
+
+uint32_t reconcile_segment_mtu(const struct reconcile *reconcile,
+			       const struct model_segment *segment)
+{
+	uint32_t mtu = RECONCILE_MTU_DEFAULT;
+
+	if (segment->mtu != MODEL_MTU_AUTO)
+		return segment->mtu;
+	if (segment->vni != 0)
+		mtu = reconcile->underlay_mtu < MTU_MIN + OVERLAY_OVERHEAD
+			      ? MTU_MIN
+			      : reconcile->underlay_mtu - OVERLAY_OVERHEAD;
+	return mtu > MTU_MAX ? MTU_MAX : mtu;
+}
+
+const struct stats_memory *reconcile_stats(const struct reconcile *reconcile)
+{
+	return reconcile->memories[PROTO_MEMORY_STATS - 1].map;
+}
+
+const struct fdb_memory *reconcile_fdb(const struct reconcile *reconcile)
+{
+	return reconcile->memories[PROTO_MEMORY_FDB - 1].map;
+}
+
+const char *reconcile_port_name(const struct model_port *port, char text[2 * ADDR_NAME_SIZE + 8])
+{
+	snprintf(text, 2 * ADDR_NAME_SIZE + 8, "port %s%s%s",
+		 port->tenant == NULL ? "" : port->tenant->name, port->tenant == NULL ? "" : "/",
+		 port->name);
+	return text;
+}

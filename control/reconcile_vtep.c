@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+
+#include "control/reconcile_internal.h"
+#include "control/underlay.h"
+
+static void open_sockets(struct reconcile *reconcile, const struct model_vtep *vtep);
+static void close_sockets(struct reconcile *reconcile);
+static void follow_mtu(struct reconcile *reconcile, const struct model_vtep *vtep);
+static int mark_segment(void *context, struct model_segment *segment);
+
+void reconcile_vtep_review(struct reconcile *reconcile)
+{
+	const struct model_vtep *vtep = model_vtep(reconcile->model);
+
+	if (!reconcile->vtep_stale)
+		return;
+	reconcile->vtep_stale = false;
+	if (reconcile->vtep.count > 0 &&
+	    (!vtep->present || reconcile->vtep.udp_port != vtep->udp_port ||
+	     !addr_ip_equal(&reconcile->vtep.local, &vtep->local)))
+		close_sockets(reconcile);
+	if (!vtep->present)
+		reconcile_problem(reconcile->vtep_problem, NULL);
+	else if (reconcile->vtep.count == 0)
+		open_sockets(reconcile, vtep);
+	follow_mtu(reconcile, vtep);
+}
+
+bool reconcile_vtep_waits(const struct reconcile *reconcile)
+{
+	return reconcile->vtep.count == 0 && model_vtep(reconcile->model)->present;
+}
+
+static void open_sockets(struct reconcile *reconcile, const struct model_vtep *vtep)
+{
+	char text[ADDR_IP_TEXT_SIZE];
+	int error = vtep_sockets_open(&reconcile->vtep, &vtep->local, vtep->udp_port);
+
+	addr_ip_format(&vtep->local, text);
+	if (error == 0) {
+		reconcile->vtep_attachment = ++reconcile->last_attachment;
+		reconcile->sent->vtep_dirty = true;
+		reconcile_problem(reconcile->vtep_problem, NULL);
+	} else if (error == -EADDRNOTAVAIL) {
+		reconcile_problem(reconcile->vtep_problem,
+				  "the VTEP waits: no interface has the address %s", text);
+	} else if (error == -EADDRINUSE) {
+		reconcile_problem(reconcile->vtep_problem,
+				  "the VTEP waits: UDP port %u of %s is taken by another program",
+				  vtep->udp_port, text);
+	} else {
+		reconcile_problem(reconcile->vtep_problem, "the VTEP cannot use the address %s: %s",
+				  text, strerror(-error));
+	}
+}
+
+static void close_sockets(struct reconcile *reconcile)
+{
+	vtep_sockets_close(&reconcile->vtep);
+	reconcile->sent->vtep_dirty = true;
+}
+
+static void follow_mtu(struct reconcile *reconcile, const struct model_vtep *vtep)
+{
+	uint32_t mtu = vtep->present ? underlay_mtu(reconcile->underlay, &vtep->local) : 0;
+
+	if (mtu == 0)
+		mtu = RECONCILE_MTU_DEFAULT;
+	if (mtu == reconcile->underlay_mtu)
+		return;
+	reconcile->underlay_mtu = mtu;
+	(void)model_each_segment(reconcile->model, mark_segment, reconcile);
+	reconcile_ports_review_mtu(reconcile);
+}
+
+static int mark_segment(void *context, struct model_segment *segment)
+{
+	struct reconcile *reconcile = context;
+
+	if (segment->vni != 0 && segment->mtu == MODEL_MTU_AUTO)
+		sent_mark(reconcile->sent, SENT_SEGMENT, segment->ref.index);
+	return 0;
+}
