@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/value.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/addr.h"
+#include "common/rate.h"
+
+#define VID_DIGITS_MAX 4
+#define TEXT_SHOWN     80
+
+#define NAME_RULE "use up to 63 letters, digits, '_', '.' and '-', the first a letter or a digit"
+
+static bool is_decimal(const char *text, size_t digits_max)
+{
+	size_t length = strspn(text, "0123456789");
+
+	return length > 0 && length <= digits_max && text[length] == '\0' &&
+	       (length == 1 || text[0] != '0');
+}
+
+static bool is_number(const char *text)
+{
+	return is_decimal(text, 10) && strtoull(text, NULL, 10) <= UINT32_MAX;
+}
+
+static bool is_seconds(const char *text)
+{
+	size_t whole = strspn(text, "0123456789");
+	size_t fraction = 0;
+
+	if (whole == 0 || whole > 6)
+		return false;
+	if (text[whole] == '.')
+		fraction = 1 + strspn(text + whole + 1, "0123456789");
+	return fraction != 1 && fraction < 10 && text[whole + fraction] == '\0';
+}
+
+/* Whether the first `length` characters are a name. */
+static bool is_name_part(const char *text, size_t length)
+{
+	char name[ADDR_NAME_SIZE];
+
+	if (length >= sizeof(name))
+		return false;
+	memcpy(name, text, length);
+	name[length] = '\0';
+	return addr_name_valid(name);
+}
+
+static bool is_full_name(const char *text)
+{
+	const char *slash = strchr(text, '/');
+
+	return slash != NULL && is_name_part(text, (size_t)(slash - text)) &&
+	       addr_name_valid(slash + 1);
+}
+
+static bool is_place(const char *text)
+{
+	return addr_name_valid(text) || is_full_name(text);
+}
+
+static bool is_trunk(const char *text)
+{
+	char place[2 * ADDR_NAME_SIZE];
+	const char *equals = strchr(text, '=');
+	size_t length = equals != NULL ? (size_t)(equals - text) : strlen(text);
+
+	if (length >= sizeof(place))
+		return false;
+	memcpy(place, text, length);
+	place[length] = '\0';
+	return is_place(place) && (equals == NULL || is_decimal(equals + 1, VID_DIGITS_MAX));
+}
+
+static bool is_netns(const char *text)
+{
+	if (strncmp(text, "pid:", 4) == 0)
+		return is_number(text + 4) && strcmp(text + 4, "0") != 0;
+	if (text[0] == '/')
+		return strlen(text) < PATH_MAX;
+	return addr_name_valid(text);
+}
+
+static bool is_rate(const char *text)
+{
+	uint64_t rate;
+
+	return rate_parse(text, &rate) == 0;
+}
+
+static bool is_mac(const char *text)
+{
+	struct addr_mac mac;
+
+	return addr_mac_parse(text, &mac) == 0;
+}
+
+static bool is_ip(const char *text)
+{
+	struct proto_addr addr;
+
+	return addr_ip_parse(text, &addr) == 0;
+}
+
+static bool is_prefix(const char *text)
+{
+	struct addr_prefix prefix;
+
+	return addr_prefix_parse(text, &prefix) == 0;
+}
+
+/* Every type: how a text is checked, what it is called, and how to write it. */
+static const struct {
+	bool (*valid)(const char *text);
+	const char *words; /* instead of valid(): what it may be, '|' between */
+	const char *noun;
+	const char *rule;
+} types[] = {
+	[VALUE_FLAG] = {NULL, NULL, NULL, NULL},
+	[VALUE_TEXT] = {NULL, NULL, NULL, NULL},
+	[VALUE_SECONDS] = {is_seconds, NULL, "a time", "write seconds, as 2 or 0.5"},
+	[VALUE_NAME] = {addr_name_valid, NULL, "a valid name", NAME_RULE},
+	[VALUE_SEGMENT] = {is_full_name, NULL, "the name of a segment",
+			   "write TENANT/NAME, and in each " NAME_RULE},
+	[VALUE_PORT] = {is_place, NULL, "the name of a port",
+			"write TENANT/NAME, or NAME for an uplink, and in each " NAME_RULE},
+	[VALUE_PLACE] = {is_place, NULL, "the name of a segment",
+			 "write NAME or TENANT/NAME, and in each " NAME_RULE},
+	[VALUE_TRUNK] = {is_trunk, NULL, "a segment on a trunk",
+			 "write NAME=VID or TENANT/NAME=VID, as in acme/web=100"},
+	[VALUE_IFNAME] = {addr_ifname_valid, NULL, "a valid interface name",
+			  "use up to 15 letters, digits, '_', '.' and '-', the first a letter or "
+			  "a digit"},
+	[VALUE_NETNS] = {is_netns, NULL, "a network namespace",
+			 "write its name, its path from /, or pid:N"},
+	[VALUE_RATE] = {is_rate, NULL, "a rate",
+			"write 8bit to 1tbit as tc does, as in 10mbit or 1.5gbit, or none"},
+	[VALUE_NUMBER] = {is_number, NULL, "a number",
+			  "write decimal digits, from 0 to 4294967295"},
+	[VALUE_YES_NO] = {NULL, "yes|no", "yes or no", "write one of the two"},
+	[VALUE_MAC] = {is_mac, NULL, "a MAC address",
+		       "write six pairs of hex digits, as in 02:00:00:00:00:01"},
+	[VALUE_IP] = {is_ip, NULL, "an IP address", "write one as in 10.0.0.1 or 2001:db8::1"},
+	[VALUE_PREFIX] = {is_prefix, NULL, "an address with its prefix length",
+			  "write one as in 10.0.0.1/24"},
+	[VALUE_PORT_TYPE] = {NULL, "tap|veth|memory", "a port type",
+			     "use tap, veth, or memory for tests"},
+	[VALUE_UP_DOWN] = {NULL, "up|down", "up or down", "write one of the two"},
+	[VALUE_KIND] = {NULL, "tenant|segment|port", "what has counters",
+			"write tenant, segment or port"},
+};
+_Static_assert(sizeof(types) / sizeof(types[0]) == VALUE_TYPE_COUNT, "a row for every type");
+
+static bool is_among(const char *words, const char *text)
+{
+	size_t length = strlen(text);
+
+	for (const char *word = words; word != NULL; word = strchr(word, '|')) {
+		if (*word == '|')
+			word++;
+		if (length > 0 && strcspn(word, "|") == length && memcmp(word, text, length) == 0)
+			return true;
+	}
+	return false;
+}
+
+int value_check(enum value_type type, const char *what, const char *text,
+		char error[VALUE_ERROR_SIZE])
+{
+	bool valid = true;
+
+	if (types[type].words != NULL)
+		valid = is_among(types[type].words, text);
+	else if (types[type].valid != NULL)
+		valid = types[type].valid(text);
+	if (valid)
+		return 0;
+	snprintf(error, VALUE_ERROR_SIZE, "%s '%.*s%s' is not %s: %s", what, TEXT_SHOWN, text,
+		 strlen(text) > TEXT_SHOWN ? "..." : "", types[type].noun, types[type].rule);
+	return -EINVAL;
+}
+
+json_t *value_json(enum value_type type, const char *text)
+{
+	switch (type) {
+	case VALUE_FLAG:
+		return json_true();
+	case VALUE_NUMBER:
+		return json_integer((json_int_t)strtoull(text, NULL, 10));
+	case VALUE_YES_NO:
+		return json_boolean(strcmp(text, "yes") == 0);
+	default:
+		return json_string(text);
+	}
+}
+
+const char *value_words(enum value_type type)
+{
+	return types[type].words;
+}

@@ -1,0 +1,646 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs vswitchctl against a control daemon that answers as told: requests, exit codes, sentences.
+
+test_vswitchctl.py VSWITCHCTL [unittest arguments]
+"""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+from fake_control import Answer, FakeControl, problem, status_body
+
+VSWITCHCTL = os.path.abspath(sys.argv[1])
+SECONDS = 60  # until a command counts as hung
+
+TOPOLOGY = """version: 1
+tenants:
+  acme:
+    segments:
+      web:
+        vni: 5001
+        ports:
+          web1: {type: tap, netns: web1}
+uplinks:
+  up0:
+    type: veth
+    trunk: acme/web=100
+"""
+TOPOLOGY_JSON = {
+    "version": 1,
+    "tenants": {
+        "acme": {
+            "segments": {"web": {"vni": 5001, "ports": {"web1": {"type": "tap", "netns": "web1"}}}}
+        }
+    },
+    "uplinks": {"up0": {"type": "veth", "trunk": ["acme/web=100"]}},
+}
+
+
+class Case(unittest.TestCase):
+    maxDiff = None
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="vsctl-")
+        self.addCleanup(shutil.rmtree, self.dir)
+        self.fake = FakeControl(self.dir)
+        self.addCleanup(self.fake.close)
+
+    def command(self, line, *more):
+        return [VSWITCHCTL, "--run-dir", self.dir] + line.split() + list(more)
+
+    def run_cli(self, line, *more, **options):
+        options.setdefault("stdout", subprocess.PIPE)
+        return subprocess.run(
+            self.command(line, *more), stderr=subprocess.PIPE, text=True, timeout=SECONDS, **options
+        )
+
+    def expect(self, line, *more, code=0, out="", err="", **options):
+        """Runs a command and compares all that it gives. err is without "vswitchctl: "."""
+        done = self.run_cli(line, *more, **options)
+        self.assertEqual(done.stderr, "vswitchctl: %s\n" % err if err else "")
+        self.assertEqual(done.returncode, code)
+        if out is not None:
+            self.assertEqual(done.stdout, out)
+        return done
+
+    def write(self, text, name="t.yaml"):
+        path = os.path.join(self.dir, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        return path
+
+
+class Objects(Case):
+    def test_add_asks_for_something_new(self):
+        self.fake.on("PUT", "/v1/tenants/acme", Answer({"send": "1gbit"}, 201))
+        self.expect("tenant add acme --send 1gbit")
+        self.assertEqual(
+            self.fake.requests,
+            [("PUT", "/v1/tenants/acme", {"send": "1gbit"}), ("GET", "/v1/status", None)],
+        )
+        headers = self.fake.headers[0]
+        self.assertEqual(headers["If-None-Match"], "*")
+        self.assertEqual(headers["Content-Type"], "application/json")
+        self.assertNotIn("Expect", headers)
+
+    def test_json_prints_the_answer(self):
+        body = {"send": "1gbit", "generation": 7, "status": {"ports": 0}}
+        self.fake.on("PUT", "/v1/tenants/acme", Answer(body, 201))
+        done = self.expect("tenant add acme --json", out=None)
+        self.assertEqual(json.loads(done.stdout), body)
+
+    def test_refusal_is_the_daemons_sentence(self):
+        self.fake.on("PUT", "/v1/tenants/acme/segments/web", problem(409, "VNI 5001 is taken."))
+        self.expect("segment add acme/web --vni 5001", code=1, err="VNI 5001 is taken.")
+        self.assertEqual(self.fake.requests[0][2], {"vni": 5001})
+
+    def test_refusal_cannot_forge_lines(self):
+        self.fake.on("PUT", "/v1/tenants/acme", problem(409, "a\nb\x1b[31m"))
+        self.expect("tenant add acme", code=1, err="a?b?[31m")
+
+    def test_refusal_without_reason(self):
+        self.fake.on("PUT", "/v1/tenants/a", Answer("nonsense", 500))
+        self.fake.on(
+            "PUT",
+            "/v1/tenants/b",
+            Answer(raw=b"HTTP/1.1 502 Bad\r\nContent-Length: 3\r\n\r\n<p>"),
+        )
+        sentence = "the control daemon refused with HTTP status %d and no reason: look at its log"
+        self.expect("tenant add a", code=1, err=sentence % 500)
+        self.expect("tenant add b", code=1, err=sentence % 502)
+
+    def test_set_merges(self):
+        self.fake.on("PATCH", "/v1/tenants/acme/segments/web", {})
+        self.expect("segment set acme/web --vni none --vlan-transparent yes")
+        self.assertEqual(self.fake.requests[0][2], {"vni": None, "vlan-transparent": True})
+        self.expect(
+            "segment set acme/web",
+            code=2,
+            err="'segment set' needs an option that says what to set: "
+            "see 'vswitchctl help segment set'",
+        )
+        self.assertEqual(len(self.fake.requests), 2)
+
+    def test_set_makes_only_what_there_is_one_of(self):
+        self.fake.on("PATCH", "/v1/vtep", problem(404, "There is no vtep."))
+        self.fake.on("PUT", "/v1/vtep", Answer({}, 201))
+        self.expect("vtep set --local 172.31.0.1 --udp-port none")
+        self.assertEqual(
+            self.fake.requests[:2],
+            [
+                ("PATCH", "/v1/vtep", {"local": "172.31.0.1", "udp-port": None}),
+                ("PUT", "/v1/vtep", {"local": "172.31.0.1"}),
+            ],
+        )
+        self.fake.on("PATCH", "/v1/tenants/acme", problem(404, "tenant acme does not exist."))
+        self.expect("tenant set acme --send 1gbit", code=1, err="tenant acme does not exist.")
+
+    def test_del(self):
+        self.fake.on("DELETE", "/v1/tenants/acme", problem(409, "tenant acme holds segments."))
+        self.fake.on("DELETE", "/v1/tenants/acme?recursive=true", Answer(status=204))
+        self.expect("tenant del acme", code=1, err="tenant acme holds segments.")
+        self.expect("tenant del acme --recursive")
+        self.fake.on("DELETE", "/v1/uplinks/up0", problem(404, "uplink up0 does not exist."))
+        self.expect("port del up0", code=1, err="uplink up0 does not exist.")
+        self.expect("port del up0 --if-exists")
+
+    def test_peers(self):
+        self.fake.on("PUT", "/v1/tenants/acme/segments/web/peers/10.0.0.2", {})
+        self.fake.on("DELETE", "/v1/tenants/acme/segments/web/peers/2001:db8::1", Answer(status=204))
+        self.expect("segment peer add acme/web 10.0.0.2")
+        self.expect("segment peer del acme/web 2001:db8::1")
+
+    def test_list_and_show(self):
+        ports = [
+            {
+                "name": "acme/web1",
+                "type": "tap",
+                "segment": "web",
+                "ifname": "eth0",
+                "ip": ["10.0.0.1/24", "fd00::1/64"],
+                "send": "10mbit",
+                "receive": "none",
+                "status": {"state": "waiting", "reason": "no namespace web1", "mac": "02:0:\x07"},
+            },
+            {"name": "up0", "trunk": ["acme/web=100", "b/x=7"]},
+        ]
+        self.fake.on("GET", "/v1/ports", {"ports": ports})
+        self.fake.on("GET", "/v1/tenants/acme/ports/web1", ports[0])
+        done = self.expect("port list", out=None)
+        rows = [line.split() for line in done.stdout.splitlines()]
+        self.assertEqual(
+            rows[1],
+            "acme/web1 tap waiting web eth0 - 02:0:? 10.0.0.1/24,fd00::1/64 10mbit none "
+            "no namespace web1".split(),
+        )
+        self.assertEqual(rows[2], "up0 - - acme/web=100,b/x=7 - - - - - - -".split())
+        lines = done.stdout.splitlines()
+        self.assertEqual(lines[0].index("SEGMENT"), lines[2].index("acme/web=100"))
+        done = self.expect("port show acme/web1", out=None)
+        self.assertIn("\nstatus\n  state   waiting\n  reason  no namespace web1\n", done.stdout)
+        self.assertIn("\nip        10.0.0.1/24,fd00::1/64\n", done.stdout)
+        done = self.expect("port list --json", out=None)
+        self.assertEqual(json.loads(done.stdout), {"ports": ports})
+        self.fake.on("GET", "/v1/tenants", {"tenants": []})
+        self.expect("tenant list", out="TENANT  SEND  RECEIVE  SEGMENTS  PORTS\n")
+
+
+class Effect(Case):
+    def setUp(self):
+        super().setUp()
+        self.path = "/v1/tenants/acme/ports/web1"
+        self.waiting = {"status": {"state": "waiting", "reason": "no namespace web1"}}
+        self.up = {"status": {"state": "up"}}
+        self.fake.on("PUT", self.path, Answer(self.waiting, 201))
+        self.fake.on("DELETE", self.path, Answer(status=204))
+
+    def test_waits_until_the_generation_is_applied(self):
+        late = status_body(**{"applied-generation": 6})
+        self.fake.on("PUT", "/v1/tenants/acme", Answer({}, 201))
+        self.fake.on("GET", "/v1/status", late, late, status_body())
+        self.expect("tenant add acme")
+        self.assertEqual(len(self.fake.requests), 4)
+        self.fake.on("GET", "/v1/status", late)
+        self.expect(
+            "--wait 0.1 tenant add acme",
+            code=4,
+            err="accepted, but not in effect after 0.1 s: the switch is at generation 6 and "
+            "this is 7: see 'vswitchctl status'",
+        )
+        self.fake.on("GET", "/v1/status", {**late, "problems": ["No route to 10.0.0.2."]})
+        self.expect(
+            "--wait 0 tenant add acme",
+            code=4,
+            err="accepted, but not in effect after 0 s: No route to 10.0.0.2.",
+        )
+
+    def test_no_datapath(self):
+        self.fake.on("PUT", "/v1/tenants/acme", Answer({}, 201))
+        self.fake.on("GET", "/v1/status", status_body(datapath={"state": "absent"}))
+        self.expect(
+            "--wait 0 tenant add acme",
+            code=4,
+            err="accepted, but not in effect after 0 s: no datapath is running: start it with "
+            "'vswitch-datapath --run-dir %s'" % self.dir,
+        )
+
+    def test_port_that_waits(self):
+        self.fake.on("GET", self.path, self.waiting, self.waiting, self.up)
+        self.expect("port add acme/web1 --type tap --segment web")
+        self.fake.on("GET", self.path, self.waiting)
+        self.expect(
+            "port add acme/web1 --type tap --segment web --wait 0.1",
+            code=4,
+            err="accepted, but not in effect after 0.1 s: the port waits: no namespace web1",
+        )
+        self.assertNotIn(("DELETE", self.path, None), self.fake.requests)
+
+    def test_port_that_is_down_does_not_wait(self):
+        self.fake.on("PATCH", self.path, {})
+        self.fake.on("GET", self.path, {"status": {"state": "down"}})
+        self.expect("port down acme/web1")
+        self.assertEqual(self.fake.requests[0], ("PATCH", self.path, {"admin": "down"}))
+
+    def test_require_takes_a_new_port_back(self):
+        gone = problem(404, "port acme/web1 does not exist.")
+        self.fake.on("GET", self.path, gone, self.waiting)
+        self.expect(
+            "port add acme/web1 --type tap --segment web --require --wait 0.1",
+            code=1,
+            err="port acme/web1 is refused, since it would not be in effect: the port waits: "
+            "no namespace web1",
+        )
+        self.assertEqual(self.fake.requests[-1], ("DELETE", self.path, None))
+
+    def test_require_puts_a_former_port_back(self):
+        former = {"type": "tap", "segment": "web", "status": {"state": "up"}}
+        self.fake.on("GET", self.path, former, self.waiting)
+        self.fake.on("PATCH", self.path, {})
+        self.expect(
+            "port set acme/web1 --netns web1 --require --wait 0",
+            code=1,
+            err="port acme/web1 is refused, since it would not be in effect: the port waits: "
+            "no namespace web1",
+        )
+        self.assertEqual(self.fake.requests[-1], ("PUT", self.path, former))
+
+    def test_require_is_content_with_a_port_that_is_up(self):
+        self.fake.on("GET", self.path, problem(404, "None."), self.waiting, self.up)
+        self.expect("port add acme/web1 --type tap --segment web --require")
+        self.assertNotIn("DELETE", [request[0] for request in self.fake.requests])
+
+
+class Topology(Case):
+    def setUp(self):
+        super().setUp()
+        self.changes = [{"action": "add", "kind": "segment", "name": "acme/web"}]
+        self.fake.on("POST", "/v1/apply", {"generation": 7, "changes": self.changes})
+        self.ports = [{"name": n, "status": {"state": "up"}} for n in ("acme/web1", "up0")]
+        self.fake.on("GET", "/v1/ports", {"ports": self.ports})
+
+    def test_apply(self):
+        path = self.write(TOPOLOGY)
+        self.expect("apply", path, out="add  segment  acme/web\n")
+        self.assertEqual(self.fake.requests[0], ("POST", "/v1/apply", TOPOLOGY_JSON))
+        with open(path, encoding="utf-8") as file:
+            self.expect("apply -", stdin=file, out="add  segment  acme/web\n")
+        self.fake.on("POST", "/v1/apply", {"changes": []})
+        self.expect("apply", path, out="nothing to change\n")
+
+    def test_queries(self):
+        path = self.write(TOPOLOGY)
+        for line, query in (
+            ("apply --dry-run", "dry-run=true"),
+            ("apply --prune", "prune=true"),
+            ("apply --prune --tenant acme", "prune=true&tenant=acme"),
+            ("apply --tenant acme --dry-run --prune", "dry-run=true&prune=true&tenant=acme"),
+        ):
+            self.fake.on("POST", "/v1/apply?" + query, {"changes": self.changes})
+            self.expect(line, path, out="add  segment  acme/web\n")
+        self.expect(
+            "apply --tenant acme",
+            path,
+            code=2,
+            err="--tenant narrows --prune: add --prune, or leave --tenant out",
+        )
+
+    def test_dry_run_waits_for_nothing(self):
+        self.fake.on("POST", "/v1/apply?dry-run=true", {"changes": []})
+        self.expect("apply --dry-run", self.write(TOPOLOGY), out="nothing to change\n")
+        self.assertEqual(len(self.fake.requests), 1)
+
+    def test_refusal_names_the_line(self):
+        path = self.write(TOPOLOGY)
+        sentence = "VNI 5001 is taken by segment b/db."
+        for pointer, line in (
+            ("/tenants/acme/segments/web/vni", 6),
+            ("/tenants/acme/segments/web/ports/web1/segment", 8),
+            ("/uplinks/up0/trunk/0", 12),
+            ("/version/or/else", 1),
+        ):
+            self.fake.on("POST", "/v1/apply", problem(409, sentence, pointer=pointer))
+            self.expect("apply", path, code=1, err="%s:%d: %s" % (path, line, sentence))
+        with open(path, encoding="utf-8") as file:
+            self.expect("apply -", stdin=file, code=1, err="<stdin>:1: " + sentence)
+        self.fake.on("POST", "/v1/apply", problem(403, "You may not."))
+        self.expect("apply", path, code=1, err="You may not.")
+
+    def test_bad_file_is_not_sent(self):
+        path = self.write("version: 1\ntenants:\n  acme:\n    colour: red\n")
+        self.expect(
+            "apply",
+            path,
+            code=1,
+            err=path + ":4: there is no key 'colour' in acme: use one of send, receive, segments, "
+            "ports",
+        )
+        self.expect(
+            "apply", self.write("#" * (2**24 + 1)), code=1,
+            err=path + ":1: the file is larger than 16 MiB: split it",
+        )
+        self.expect(
+            "apply /nowhere",
+            code=1,
+            err="/nowhere cannot be read (No such file or directory): name a topology file, or - "
+            "for standard input",
+        )
+        self.expect(
+            "apply", self.dir,
+            code=1,
+            err=self.dir + " cannot be read (Is a directory): name a topology file, or - for "
+            "standard input",
+        )
+        self.assertEqual(self.fake.requests, [])
+
+    def test_waits_for_the_ports_of_the_file_only(self):
+        path = self.write(TOPOLOGY)
+        waiting = {"state": "waiting", "reason": "no namespace web1"}
+        ports = [{"name": "other/p", "status": waiting}, *self.ports]
+        self.fake.on("GET", "/v1/ports", {"ports": ports})
+        self.expect("apply", path, out=None)
+        ports[1]["status"] = waiting
+        late = "accepted, but not in effect after 0 s: port acme/web1 waits: no namespace web1"
+        self.fake.on("GET", "/v1/ports", {"ports": ports})
+        self.expect("--wait 0 apply", path, code=4, out=None, err=late)
+        ports[2]["status"] = waiting
+        self.fake.on("GET", "/v1/ports", {"ports": ports})
+        self.expect(
+            "--wait 0 apply", path, code=4, out=None,
+            err=late + "; so do 1 more, which 'vswitchctl status' lists",
+        )
+
+    def test_export_is_what_apply_takes(self):
+        self.fake.on("GET", "/v1/config", TOPOLOGY_JSON)
+        text = self.expect("export", out=None).stdout
+        self.expect("apply", self.write(text), out=None)
+        self.assertEqual(self.fake.requests[1], ("POST", "/v1/apply", TOPOLOGY_JSON))
+        done = self.expect("export --json", out=None)
+        self.assertEqual(json.loads(done.stdout), TOPOLOGY_JSON)
+        # JSON is YAML, so that is taken as well.
+        self.expect("apply", self.write(done.stdout), out=None)
+        self.assertEqual(self.fake.requests[-3], ("POST", "/v1/apply", TOPOLOGY_JSON))
+
+    def test_export_of_what_is_not_known(self):
+        self.fake.on("GET", "/v1/config", {"version": 1, "colour": "red"})
+        self.expect(
+            "export", code=1, out=None,
+            err="the control daemon's configuration has what this vswitchctl does not know: "
+            "use the vswitchctl of its version, or --json",
+        )
+
+
+class Views(Case):
+    def test_status(self):
+        self.expect(
+            "status",
+            out="control     running, version 0.1.0, pid 11, up 3m20s\n"
+            "datapath    connected, version 0.1.0, pid 12, up 1d01h, 1 worker\n"
+            "generation  7, in effect\n"
+            "objects     2 tenants, 3 segments, 6 ports, 1 uplink\n",
+        )
+        counts = {"tenants": 1, "segments": 1, "ports": 2, "waiting-ports": 1}
+        body = status_body(
+            datapath={"state": "absent"}, counts=counts, problems=["The disk is full."]
+        )
+        body["applied-generation"] = 6
+        self.fake.on("GET", "/v1/status", body)
+        waiting = {"state": "waiting", "reason": "no namespace web1"}
+        self.fake.on("GET", "/v1/ports", {"ports": [{"name": "a/p", "status": waiting}]})
+        self.expect(
+            "status",
+            out="control     running, version 0.1.0, pid 11, up 3m20s\n"
+            "datapath    absent\n"
+            "generation  7, but 6 is in effect\n"
+            "objects     1 tenant, 1 segment, 2 ports, 0 uplinks, 1 waiting\n"
+            "waiting     a/p: no namespace web1\n"
+            "problem     The disk is full.\n",
+        )
+        done = self.expect("status --json", out=None)
+        self.assertEqual(json.loads(done.stdout), body)
+
+    def test_stats(self):
+        port = {"name": "a/p", "rx_packets": 3, "rx_bytes": 1500000, "tx_packets": 0,
+                "tx_bytes": 0, "queued": 0, "drops": {"no-buffer": 2, "port-down": 3}}
+        tenant = {"name": "a", "send_packets": 1, "send_bytes": 999, "receive_packets": 2,
+                  "receive_bytes": 2000, "drops": {}}
+        self.fake.on("GET", "/v1/stats", {"tenants": [tenant], "segments": [], "ports": [port]})
+        self.fake.on("GET", "/v1/stats/ports/a/p", port)
+        self.fake.on("GET", "/v1/stats/tenants", {"tenants": [tenant]})
+        self.expect(
+            "stats",
+            out="TENANT  SEND-PACKETS  SEND-BYTES  RECEIVE-PACKETS  RECEIVE-BYTES  DROPS\n"
+            "a                  1       999 B                2        2.00 kB      0\n"
+            "\n"
+            "SEGMENT  PACKETS  BYTES  FLOODED  LEARNED  MOVED  DROPS\n"
+            "\n"
+            "PORT  RX-PACKETS  RX-BYTES  TX-PACKETS  TX-BYTES  QUEUED  DROPS\n"
+            "a/p            3   1.50 MB           0       0 B       0      5\n",
+        )
+        done = self.expect("stats port a/p", out=None)
+        self.assertIn("\ndrops              5\n  no-buffer        2\n", done.stdout)
+        self.expect("stats tenant", out=None)
+        self.assertEqual(
+            [request[1] for request in self.fake.requests],
+            ["/v1/stats", "/v1/stats/ports/a/p", "/v1/stats/tenants"],
+        )
+        self.expect("stats frob", code=1, err="kind 'frob' is not what has counters: "
+                    "write tenant, segment or port")
+        self.assertEqual(self.run_cli("stats segment a").returncode, 1)
+
+    def test_watch_shows_rates_and_ends_on_interrupt(self):
+        answers = []
+        for i in range(100):
+            drops = {"no-buffer": 10 * i}
+            port = {"name": "a/p", "rx_packets": 1000 * i, "rx_bytes": 10**6 * i, "drops": drops}
+            answers.append({"ports": [port]})
+        self.fake.on("GET", "/v1/stats/ports", *answers)
+        watch = subprocess.Popen(
+            self.command("stats port --watch"),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        killer = threading.Timer(SECONDS, watch.kill)
+        killer.start()
+        looks = []
+        while len(looks) < 2:
+            look = []
+            for line in watch.stdout:
+                if line == "\n":
+                    break
+                look.append(line.split())
+            looks.append(look)
+        watch.send_signal(signal.SIGINT)
+        _, err = watch.communicate()
+        killer.cancel()
+        self.assertEqual((watch.returncode, err), (0, ""))
+        self.assertEqual(looks[0][1], "a/p 0 0 B - - - 0".split())
+        self.assertEqual(looks[1][0], "PORT RX-PACKETS/S RX TX-PACKETS/S TX QUEUED DROPS/S".split())
+        # About 8 Mbit/s: the second look is a second after the first, or later on a busy machine.
+        rate = float(looks[1][1][looks[1][1].index("Mbit/s") - 1])
+        self.assertTrue(0 < rate <= 8.1, rate)
+
+    def test_drops(self):
+        drops = [{"port": "a/p", "tenant": "a", "reason": "no-buffer", "packets": 3,
+                  "explanation": "It was full."},
+                 {"tenant": "a", "reason": "x", "packets": 12345, "explanation": "Y."}]
+        self.fake.on("GET", "/v1/drops", {"drops": drops})
+        self.expect(
+            "drops",
+            out="PACKETS  REASON     WHERE     WHY, AND WHAT TO DO\n"
+            "      3  no-buffer  port a/p  It was full.\n"
+            "  12345  x          tenant a  Y.\n",
+        )
+
+    def test_fdb(self):
+        entries = [
+            {"segment": "a/s", "mac": "02:00:00:00:00:01", "port": "a/p", "static": True},
+            {"segment": "a/s", "mac": "02:00:00:00:00:0a", "vtep": "10.0.0.2", "static": False,
+             "age": 75},
+        ]
+        query = "/v1/fdb?segment=a/s&port=a/p&vtep=10.0.0.2"
+        self.fake.on("GET", query, {"entries": entries})
+        self.fake.on("GET", "/v1/fdb", {"entries": entries})
+        self.fake.on("PUT", "/v1/fdb/a/s/02:00:00:00:00:01", Answer({}, 201))
+        self.fake.on("DELETE", "/v1/fdb/a/s/02:00:00:00:00:01", Answer(status=204))
+        self.fake.on("POST", "/v1/fdb/flush", {})
+        self.expect(
+            "fdb list --vtep 10.0.0.2 --segment a/s --port a/p",
+            out="SEGMENT  MAC                BEHIND    STATIC  SEEN BEFORE\n"
+            "a/s      02:00:00:00:00:01  a/p       yes               -\n"
+            "a/s      02:00:00:00:00:0a  10.0.0.2  no            1m15s\n",
+        )
+        done = self.expect("fdb list --json 02:00:00:00:00:0A", out=None)
+        self.assertEqual(json.loads(done.stdout), {"entries": entries[1:]})
+        self.expect("fdb add --segment a/s --port a/p 02:00:00:00:00:01")
+        self.assertEqual(self.fake.requests[2][2], {"port": "a/p"})
+        self.expect("fdb del --segment a/s 02:00:00:00:00:01")
+        self.expect("fdb flush --segment a/s --vtep 10.0.0.2")
+        self.expect("fdb flush --all")
+        bodies = [r[2] for r in self.fake.requests if r[0] == "POST"]
+        self.assertEqual(bodies, [{"segment": "a/s", "vtep": "10.0.0.2"}, {"all": True}])
+        sentence = "'fdb flush' needs --segment, --port or --vtep, or --all for everything"
+        self.expect("fdb flush", code=2, err=sentence)
+        self.expect("fdb flush --all --port a/p", code=2, err=sentence)
+        self.assertEqual(
+            self.run_cli("fdb add --segment a/s 02:00:00:00:00:01").returncode, 2)
+
+    def test_full_disk(self):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = self.run_cli("status", stdout=full)
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(
+            done.stderr,
+            "vswitchctl: standard output cannot be written: No space left on device\n",
+        )
+
+
+class Daemon(Case):
+    def no_daemon(self, run_dir):
+        return (
+            "no control daemon answers at %s/control.sock: start it with 'vswitch-control "
+            "--run-dir %s'" % (run_dir, run_dir)
+        )
+
+    def test_nobody_there(self):
+        nowhere = self.dir + "/nowhere"
+        self.expect("--json status", "--run-dir", self.dir, code=2,
+                    err="--run-dir is given twice: give it once")
+        done = subprocess.run([VSWITCHCTL, "status"], stderr=subprocess.PIPE, text=True,
+                              env={"VSWITCH_RUN_DIR": nowhere}, timeout=SECONDS)
+        self.assertEqual(done.stderr, "vswitchctl: %s\n" % self.no_daemon(nowhere))
+        self.assertEqual(done.returncode, 3)
+
+    def test_the_option_beats_the_environment(self):
+        self.expect("status", env={"VSWITCH_RUN_DIR": "/nowhere"}, out=None)
+
+    def test_socket_without_a_daemon(self):
+        left = os.path.join(self.dir, "left")
+        os.mkdir(left)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(left + "/control.sock")
+        done = subprocess.run([VSWITCHCTL, "--run-dir", left, "status"], stderr=subprocess.PIPE,
+                              text=True, timeout=SECONDS)
+        self.assertEqual(done.stderr, "vswitchctl: %s\n" % self.no_daemon(left))
+        self.assertEqual(done.returncode, 3)
+
+    def test_daemon_that_goes_away(self):
+        self.fake.on("GET", "/v1/status", Answer(raw=b""))
+        done = self.run_cli("status")
+        self.assertEqual(done.returncode, 3)
+        self.assertRegex(done.stderr, r"^vswitchctl: the control daemon at .* went away .*\n$")
+        self.assertEqual(done.stderr.count("\n"), 1)
+
+    def test_something_else_listens(self):
+        self.fake.on("GET", "/v1/status",
+                     Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n<p>x"))
+        done = self.run_cli("status")
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("does not speak JSON", done.stderr)
+
+    def test_answers_of_the_wrong_shape(self):
+        """Whatever JSON comes, nothing breaks."""
+        shapes = [[], "x", 1, None, {}, {"ports": 1}, {"ports": [1, None, [], {"name": []}]},
+                  {"counts": [], "datapath": 3, "problems": {}}, {"drops": [{"packets": "x"}]}]
+        paths = {"status": "/v1/status", "port list": "/v1/ports", "stats": "/v1/stats",
+                 "drops": "/v1/drops", "fdb list": "/v1/fdb", "host show": "/v1/host"}
+        for line, path in paths.items():
+            for shape in shapes:
+                self.fake.on("GET", path, Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s"
+                                                 % (len(json.dumps(shape)), json.dumps(shape).encode())))
+                done = self.run_cli(line)
+                self.assertIn(done.returncode, (0, 1), (line, shape, done.stderr))
+
+    def test_run_dir_too_long(self):
+        done = subprocess.run([VSWITCHCTL, "--run-dir", "/" + "x" * 200, "status"],
+                              stderr=subprocess.PIPE, text=True, timeout=SECONDS)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("is too long for a socket: choose a shorter --run-dir", done.stderr)
+
+
+class Help(Case):
+    def test_help_needs_no_daemon(self):
+        self.fake.close()
+        self.addCleanup(lambda: None)
+        for line in ("help", "--help", "help port add", "port add --help", "help segment",
+                     "segment peer --help"):
+            done = self.expect(line, out=None)
+            self.assertTrue(done.stdout.strip())
+        self.assertTrue(self.expect("version", out=None).stdout.startswith("vswitchctl "))
+        self.expect("help frob", code=2, err="there is no command 'frob': see 'vswitchctl help'")
+
+    def test_manual_page_renders(self):
+        page = self.write(self.expect("help --man", out=None).stdout, "vswitchctl.1")
+        if shutil.which("groff") is None:
+            self.skipTest("no groff")
+        done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-P-cbou", page], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, timeout=SECONDS, check=True)
+        self.assertEqual(done.stderr, "")
+        self.assertIn("EXIT STATUS", done.stdout)
+
+    def complete(self, script, *words):
+        bash = ". %s; COMP_WORDS=(vswitchctl %s); COMP_CWORD=%d; _vswitchctl; echo ${COMPREPLY[@]}"
+        quoted = " ".join("'%s'" % word for word in words)
+        done = subprocess.run(["bash", "-c", bash % (script, quoted, len(words))],
+                              stdout=subprocess.PIPE, text=True, timeout=SECONDS, check=True)
+        return done.stdout.split()
+
+    def test_completion(self):
+        script = self.write(self.expect("help --bash-completion", out=None).stdout, "c.bash")
+        self.assertEqual(self.complete(script, "ten"), ["tenant"])
+        self.assertEqual(self.complete(script, "segment", "p"), ["peer"])
+        self.assertEqual(self.complete(script, "segment", "peer", ""), ["add", "del"])
+        self.assertEqual(self.complete(script, "--json", "port", "add", "a/b", "--ty"), ["--type"])
+        self.assertEqual(self.complete(script, "port", "add", "a/b", "--type", "v"), ["veth"])
+        self.assertEqual(self.complete(script, "port", "list", "--j"), ["--json"])
+
+
+if __name__ == "__main__":
+    unittest.main(argv=[sys.argv[0]] + sys.argv[2:])
