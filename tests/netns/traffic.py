@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Traffic whose every octet or datagram is accounted for.
+
+    traffic.py take PORT                        one TCP connection; prints the SHA-256 of all that came
+    traffic.py give ADDRESS PORT MEGABYTES      sends that much of a fixed sequence; prints its SHA-256
+    traffic.py count PORT                       numbered datagrams until the last; prints
+                                                "sent N received N duplicated N reordered N"
+    traffic.py number ADDRESS PORT SECONDS RATE SIZE [BURST]
+                                                sends RATE numbered datagrams of SIZE octets a second, in bursts
+"""
+
+import hashlib
+import random
+import socket
+import struct
+import sys
+import time
+
+HEADER = struct.Struct("!QQ")  # number, and 0 or, in the last one, how many there were
+SO_RCVBUFFORCE = 33
+QUIET = 15  # seconds without anything after which a receiver gives up
+
+
+def take(port):
+    with socket.create_server(("", int(port))) as server:
+        server.settimeout(QUIET)
+        connection, _ = server.accept()
+        connection.settimeout(QUIET)
+        digest = hashlib.sha256()
+        while data := connection.recv(1 << 20):
+            digest.update(data)
+        connection.sendall(b"done")
+    print(digest.hexdigest())
+
+
+def give(address, port, megabytes):
+    source = random.Random(int(megabytes))
+    digest = hashlib.sha256()
+    with socket.create_connection((address, int(port)), timeout=QUIET) as connection:
+        for _ in range(int(megabytes)):
+            block = source.randbytes(1 << 20)
+            digest.update(block)
+            connection.sendall(block)
+        connection.shutdown(socket.SHUT_WR)
+        if connection.recv(16) != b"done":
+            sys.exit("the receiver did not take all")
+    print(digest.hexdigest())
+
+
+def count(port):
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
+    receiver.settimeout(QUIET)
+    receiver.bind(("", int(port)))
+    seen, duplicated, reordered, newest = set(), 0, 0, -1
+    while True:
+        try:
+            number, total = HEADER.unpack_from(receiver.recv(1 << 16))
+        except TimeoutError:
+            sys.exit(f"nothing for {QUIET} s, {len(seen)} received before")
+        if total:
+            break
+        duplicated += number in seen
+        reordered += number < newest
+        newest = max(newest, number)
+        seen.add(number)
+    print(f"sent {total} received {len(seen)} duplicated {duplicated} reordered {reordered}")
+
+
+def number(address, port, seconds, rate, size, burst="1"):
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.connect((address, int(port)))
+    total, step = int(float(seconds) * int(rate)), int(burst)
+    start = time.monotonic()
+    for index in range(total):
+        if index % step == 0:
+            time.sleep(max(0, start + index / int(rate) - time.monotonic()))
+        sender.send(HEADER.pack(index, 0).ljust(int(size), b"\0"))
+    # The end is said more than once, for nobody repeats it; the first one that comes counts.
+    for _ in range(5):
+        time.sleep(0.1)
+        try:
+            sender.send(HEADER.pack(total, total))
+        except ConnectionRefusedError:
+            break
+    print(f"sent {total}")
+
+
+def main():
+    commands = {"take": (take, 1), "give": (give, 3), "count": (count, 1), "number": (number, 5)}
+    function, arguments = commands.get(sys.argv[1] if len(sys.argv) > 1 else "", (None, 0))
+    if function is None or len(sys.argv) - 2 not in (arguments, arguments + (function is number)):
+        sys.exit(__doc__)
+    function(*sys.argv[2:])
+
+
+main()
