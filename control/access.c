@@ -12,7 +12,7 @@ static int peer_groups(int fd, gid_t **groups, size_t *count);
 static bool group_find(const char *name, gid_t *gid);
 static bool in_group(const char *name, gid_t own, const gid_t *groups, size_t count);
 
-unsigned access_rights(int fd)
+unsigned access_rights(int fd, const char *change_group, const char *read_group)
 {
 	struct ucred peer;
 	socklen_t size = sizeof(peer);
@@ -26,9 +26,9 @@ unsigned access_rights(int fd)
 		return ACCESS_READ | ACCESS_CHANGE;
 	if (peer_groups(fd, &groups, &count) < 0)
 		return 0;
-	if (in_group(ACCESS_GROUP_CHANGE, peer.gid, groups, count))
+	if (in_group(change_group, peer.gid, groups, count))
 		rights = ACCESS_READ | ACCESS_CHANGE;
-	else if (in_group(ACCESS_GROUP_READ, peer.gid, groups, count))
+	else if (in_group(read_group, peer.gid, groups, count))
 		rights = ACCESS_READ;
 	free(groups);
 	return rights;

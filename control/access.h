@@ -22,10 +22,10 @@ struct access {
 };
 
 /*
- * Returns the rights of the peer: everything for root, the daemon's own user and members of group
- * vswitch; reading for members of vswitch-read; nothing for others, and where the kernel does not
- * tell.
+ * Returns the rights of the peer: everything for root, the daemon's own user and members of the
+ * first group; reading for members of the second; nothing for others, and where the kernel does
+ * not tell. A group that does not exist has no members.
  */
-unsigned access_rights(int fd);
+unsigned access_rights(int fd, const char *change_group, const char *read_group);
 
 #endif

@@ -43,15 +43,18 @@ struct api {
 	struct reconcile *reconcile;
 	const struct access *access;
 	char *socket_path;
-	uint64_t started;	/* CLOCK_BOOTTIME, ns */
-	uint32_t worker_blocks; /* the most workers that a datapath had since the start */
+	uint64_t started; /* CLOCK_BOOTTIME, ns */
 };
+
+struct arrival;
 
 static int listen_unix(const char *path, int *fd);
 static int replace_socket(const char *path, const struct sockaddr_un *address);
 static int start_http(struct api *api, int fd);
 static struct bufferevent *accept_connection(struct event_base *base, void *context);
 static void check_peer(evutil_socket_t unused, short events, void *context);
+static void send_away(evutil_socket_t fd, short events, void *context);
+static void arrival_free(struct arrival *arrival);
 static unsigned rights_of(const struct api *api, int fd);
 static void handle_http(struct evhttp_request *http, void *context);
 static void serve(struct api *api, struct evhttp_request *http, struct request *request);
@@ -65,7 +68,6 @@ static bool etag_matches(const char *list, uint64_t generation);
 static int check_queries(const struct route *route, struct request *request);
 static int read_body(struct evhttp_request *http, struct request *request);
 static int split_path(const char *path, char *parts[ROUTE_PARTS_MAX], size_t *count);
-static void count_workers(struct api *api);
 static const char *method_name(struct evhttp_request *http);
 
 /* A connection that was accepted, whose descriptor is known a moment later. */
@@ -91,7 +93,6 @@ int api_new(struct api **api, struct event_base *base, struct model *model, stru
 		.reconcile = reconcile,
 		.access = options->access,
 		.started = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec,
-		.worker_blocks = 1,
 	};
 	result = listen_unix(options->socket_path, &fd);
 	if (result < 0)
@@ -212,15 +213,37 @@ static struct bufferevent *accept_connection(struct event_base *base, void *cont
 
 static void check_peer(evutil_socket_t unused, short events, void *context)
 {
+	static const struct timeval patience = {.tv_sec = 1};
 	struct arrival *arrival = context;
 	int fd = bufferevent_getfd(arrival->connection);
 
 	(void)unused;
 	(void)events;
-	if (fd >= 0 && rights_of(arrival->api, fd) == 0) {
-		answer_forbidden(fd);
-		shutdown(fd, SHUT_RDWR);
+	if (fd < 0 || rights_of(arrival->api, fd) != 0) {
+		arrival_free(arrival);
+		return;
 	}
+	answer_forbidden(fd);
+	bufferevent_disable(arrival->connection, EV_READ);
+	/* Who asks on a connection that is closed already sees that, and not why. */
+	if (event_base_once(arrival->api->base, fd, EV_READ, send_away, arrival, &patience) < 0)
+		send_away(fd, EV_TIMEOUT, arrival);
+}
+
+/* The request has begun to come, or takes too long. What of it is here is answered again, to
+ * nobody. */
+static void send_away(evutil_socket_t fd, short events, void *context)
+{
+	struct arrival *arrival = context;
+
+	(void)events;
+	shutdown(fd, SHUT_RDWR);
+	bufferevent_enable(arrival->connection, EV_READ);
+	arrival_free(arrival);
+}
+
+static void arrival_free(struct arrival *arrival)
+{
 	bufferevent_decref(arrival->connection);
 	free(arrival);
 }
@@ -229,7 +252,7 @@ static unsigned rights_of(const struct api *api, int fd)
 {
 	if (api->access != NULL)
 		return api->access->rights(api->access->context, fd);
-	return access_rights(fd);
+	return access_rights(fd, ACCESS_GROUP_CHANGE, ACCESS_GROUP_READ);
 }
 
 static void handle_http(struct evhttp_request *http, void *context)
@@ -246,8 +269,6 @@ static void handle_http(struct evhttp_request *http, void *context)
 		.query = &query,
 	};
 
-	count_workers(api);
-	request.worker_blocks = api->worker_blocks;
 	TAILQ_INIT(&query);
 	problem_init(&request.problem);
 	if (text != NULL && evhttp_parse_query_str(text, &query) < 0)
@@ -431,18 +452,6 @@ static int split_path(const char *path, char *parts[ROUTE_PARTS_MAX], size_t *co
 	while (made > 0)
 		free(parts[--made]);
 	return -EINVAL;
-}
-
-/* The memory outlives a datapath: a block stays worth reading when the next one has fewer. */
-static void count_workers(struct api *api)
-{
-	struct reconcile_status status = {0};
-
-	reconcile_status(api->reconcile, &status);
-	if (status.datapath_workers > api->worker_blocks)
-		api->worker_blocks = status.datapath_workers <= STATS_WORKERS
-					     ? status.datapath_workers
-					     : STATS_WORKERS;
 }
 
 static const char *method_name(struct evhttp_request *http)

@@ -11,8 +11,9 @@
 #include "control/request.h"
 
 /*
- * Every worker writes a block of its own; a counter is the sum over the blocks. A block of which
- * nothing was ever written is not read: reading would give the sparse memory its pages.
+ * Every worker writes a block of its own; a counter is the sum over the blocks. A block that is not
+ * in use is not read: reading would give the sparse memory its pages. Counters whose incarnation is
+ * another's are those of an object that had the index before: the datapath has not counted yet.
  */
 
 /* Which counter an answer names how. */
@@ -23,9 +24,10 @@ struct field {
 
 /* A counted object: where it is in a worker's block, and how its counters are called. */
 struct counted {
+	struct proto_ref ref;
 	size_t offset;
 	const struct field *fields;
-	size_t drops;
+	size_t drops, incarnation;
 };
 
 /* What visit() needs to add an object to a list. */
@@ -34,12 +36,13 @@ struct append {
 	json_t *list;
 };
 
-static uint64_t sum(const struct request *request, size_t offset);
+static uint64_t sum(const struct request *request, const struct counted *counted, size_t offset);
 static json_t *counters_json(const struct request *request, json_t *name,
 			     const struct counted *counted);
-static json_t *drops_json(const struct request *request, size_t offset);
-static size_t port_offset(uint32_t index);
-static json_t *port_counters(const struct request *request, json_t *name, uint32_t index);
+static json_t *drops_json(const struct request *request, const struct counted *counted);
+static struct counted count_port(const struct proto_ref *ref);
+static json_t *port_counters(const struct request *request, json_t *name,
+			     const struct proto_ref *ref);
 static json_t *tenant_counters(const struct request *request, const struct model_tenant *tenant);
 static json_t *segment_counters(const struct request *request, const struct model_segment *segment);
 static int append_tenant(void *context, struct model_tenant *tenant);
@@ -49,7 +52,8 @@ static json_t *list_tenants(const struct request *request);
 static json_t *list_segments(const struct request *request);
 static json_t *list_ports(const struct request *request);
 static int append_drops(void *context, struct model_port *port);
-static int append_port_drops(struct append *append, json_t *name, json_t *tenant, uint32_t index);
+static int append_port_drops(struct append *append, json_t *name, json_t *tenant,
+			     const struct proto_ref *ref);
 static int answer(struct request *request, json_t *json);
 
 static const struct field port_fields[] = {
@@ -123,11 +127,11 @@ int handle_stats_uplink(struct request *request)
 
 	if (vtep->present && strcmp(request->args[0], EDIT_VTEP_NAME) == 0)
 		return answer(request,
-			      port_counters(request, json_string(EDIT_VTEP_NAME), vtep->ref.index));
+			      port_counters(request, json_string(EDIT_VTEP_NAME), &vtep->ref));
 	port = request_port(request, true);
 	if (port == NULL)
 		return -EINVAL;
-	return answer(request, port_counters(request, json_port_name(port), port->ref.index));
+	return answer(request, port_counters(request, json_port_name(port), &port->ref));
 }
 
 int handle_stats_port(struct request *request)
@@ -136,7 +140,7 @@ int handle_stats_port(struct request *request)
 
 	if (port == NULL)
 		return -EINVAL;
-	return answer(request, port_counters(request, json_port_name(port), port->ref.index));
+	return answer(request, port_counters(request, json_port_name(port), &port->ref));
 }
 
 int handle_drops_list(struct request *request)
@@ -145,21 +149,27 @@ int handle_drops_list(struct request *request)
 	const struct model_vtep *vtep = model_vtep(request->model);
 
 	if (vtep->present)
-		append_port_drops(&append, json_string(EDIT_VTEP_NAME), NULL, vtep->ref.index);
+		append_port_drops(&append, json_string(EDIT_VTEP_NAME), NULL, &vtep->ref);
 	model_each_port(request->model, append_drops, &append);
 	return request_answer_list(request, "drops", append.list);
 }
 
-/* offset: of a counter within a worker's block */
-static uint64_t sum(const struct request *request, size_t offset)
+/* offset: of a counter within the object's */
+static uint64_t sum(const struct request *request, const struct counted *counted, size_t offset)
 {
 	const struct stats_memory *memory = reconcile_stats(request->reconcile);
-	uint64_t total = 0;
+	uint64_t blocks, total = 0;
 
-	for (uint32_t i = 0; memory != NULL && i < request->worker_blocks; i++) {
-		const char *block = (const char *)&memory->workers[i];
+	if (memory == NULL)
+		return 0;
+	blocks = __atomic_load_n(&memory->worker_count, __ATOMIC_RELAXED);
+	for (uint64_t i = 0; i < blocks && i < STATS_WORKERS; i++) {
+		const char *object = (const char *)&memory->workers[i] + counted->offset;
 
-		total += __atomic_load_n((const uint64_t *)(block + offset), __ATOMIC_RELAXED);
+		if (i == 0 && __atomic_load_n((const uint64_t *)(object + counted->incarnation),
+					      __ATOMIC_RELAXED) != counted->ref.incarnation)
+			return 0;
+		total += __atomic_load_n((const uint64_t *)(object + offset), __ATOMIC_RELAXED);
 	}
 	return total;
 }
@@ -172,17 +182,18 @@ static json_t *counters_json(const struct request *request, json_t *name,
 
 	for (const struct field *field = counted->fields; field->name != NULL; field++)
 		json_object_set_new(json, field->name,
-				    request_counter(sum(request, counted->offset + field->offset)));
-	json_object_set_new(json, "drops", drops_json(request, counted->offset + counted->drops));
+				    request_counter(sum(request, counted, field->offset)));
+	json_object_set_new(json, "drops", drops_json(request, counted));
 	return json;
 }
 
-static json_t *drops_json(const struct request *request, size_t offset)
+static json_t *drops_json(const struct request *request, const struct counted *counted)
 {
 	json_t *json = json_object();
 
 	for (unsigned reason = DROP_NONE + 1; reason < DROP_REASON_COUNT; reason++) {
-		uint64_t packets = sum(request, offset + reason * sizeof(uint64_t));
+		uint64_t packets =
+			sum(request, counted, counted->drops + reason * sizeof(uint64_t));
 
 		if (packets != 0)
 			json_object_set_new(json, drop_name(reason), request_counter(packets));
@@ -190,18 +201,22 @@ static json_t *drops_json(const struct request *request, size_t offset)
 	return json;
 }
 
-static size_t port_offset(uint32_t index)
+static struct counted count_port(const struct proto_ref *ref)
 {
-	return offsetof(struct stats_worker, ports) + index * sizeof(struct stats_port);
-}
-
-static json_t *port_counters(const struct request *request, json_t *name, uint32_t index)
-{
-	struct counted counted = {
-		.offset = port_offset(index),
+	return (struct counted){
+		.ref = *ref,
+		.offset = offsetof(struct stats_worker, ports) +
+			  ref->index * sizeof(struct stats_port),
 		.fields = port_fields,
 		.drops = offsetof(struct stats_port, drops),
+		.incarnation = offsetof(struct stats_port, incarnation),
 	};
+}
+
+static json_t *port_counters(const struct request *request, json_t *name,
+			     const struct proto_ref *ref)
+{
+	struct counted counted = count_port(ref);
 
 	return counters_json(request, name, &counted);
 }
@@ -209,10 +224,12 @@ static json_t *port_counters(const struct request *request, json_t *name, uint32
 static json_t *tenant_counters(const struct request *request, const struct model_tenant *tenant)
 {
 	struct counted counted = {
+		.ref = tenant->ref,
 		.offset = offsetof(struct stats_worker, tenants) +
 			  tenant->ref.index * sizeof(struct stats_tenant),
 		.fields = tenant_fields,
 		.drops = offsetof(struct stats_tenant, drops),
+		.incarnation = offsetof(struct stats_tenant, incarnation),
 	};
 
 	return counters_json(request, json_string(tenant->name), &counted);
@@ -221,10 +238,12 @@ static json_t *tenant_counters(const struct request *request, const struct model
 static json_t *segment_counters(const struct request *request, const struct model_segment *segment)
 {
 	struct counted counted = {
+		.ref = segment->ref,
 		.offset = offsetof(struct stats_worker, segments) +
 			  segment->ref.index * sizeof(struct stats_segment),
 		.fields = segment_fields,
 		.drops = offsetof(struct stats_segment, drops),
+		.incarnation = offsetof(struct stats_segment, incarnation),
 	};
 
 	return counters_json(request, json_sprintf("%s/%s", segment->tenant->name, segment->name),
@@ -250,8 +269,7 @@ static int append_port(void *context, struct model_port *port)
 	struct append *append = context;
 
 	return json_array_append_new(
-		append->list,
-		port_counters(append->request, json_port_name(port), port->ref.index));
+		append->list, port_counters(append->request, json_port_name(port), &port->ref));
 }
 
 static json_t *list_tenants(const struct request *request)
@@ -278,7 +296,7 @@ static json_t *list_ports(const struct request *request)
 	if (vtep->present)
 		json_array_append_new(
 			append.list,
-			port_counters(request, json_string(EDIT_VTEP_NAME), vtep->ref.index));
+			port_counters(request, json_string(EDIT_VTEP_NAME), &vtep->ref));
 	model_each_port(request->model, append_port, &append);
 	return append.list;
 }
@@ -287,16 +305,18 @@ static int append_drops(void *context, struct model_port *port)
 {
 	json_t *tenant = port->tenant != NULL ? json_string(port->tenant->name) : NULL;
 
-	return append_port_drops(context, json_port_name(port), tenant, port->ref.index);
+	return append_port_drops(context, json_port_name(port), tenant, &port->ref);
 }
 
 /* Takes name and tenant. */
-static int append_port_drops(struct append *append, json_t *name, json_t *tenant, uint32_t index)
+static int append_port_drops(struct append *append, json_t *name, json_t *tenant,
+			     const struct proto_ref *ref)
 {
-	size_t offset = port_offset(index) + offsetof(struct stats_port, drops);
+	struct counted counted = count_port(ref);
 
 	for (unsigned reason = DROP_NONE + 1; reason < DROP_REASON_COUNT; reason++) {
-		uint64_t packets = sum(append->request, offset + reason * sizeof(uint64_t));
+		uint64_t packets =
+			sum(append->request, &counted, counted.drops + reason * sizeof(uint64_t));
 		json_t *json;
 
 		if (packets == 0)

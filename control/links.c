@@ -190,11 +190,20 @@ bool links_alias_read(const struct links *links, struct rtnl_link *link, struct 
 	const char *alias = rtnl_link_get_ifalias(link);
 	char expected[LINKS_ALIAS_SIZE];
 	struct proto_ref found;
-	uint64_t instance;
+	const char *text;
+	char *end;
 
-	if (alias == NULL || sscanf(alias, LINKS_ALIAS_PREFIX "%16" SCNx64 ":%" SCNu32 ".%" SCNu32,
-				    &instance, &found.index, &found.incarnation) != 3)
+	if (alias == NULL || strncmp(alias, LINKS_ALIAS_PREFIX, strlen(LINKS_ALIAS_PREFIX)) != 0)
 		return false;
+	text = strchr(alias + strlen(LINKS_ALIAS_PREFIX), ':');
+	if (text == NULL)
+		return false;
+	found.index = (uint32_t)strtoul(text + 1, &end, 10);
+	if (*end != '.')
+		return false;
+	found.incarnation = (uint32_t)strtoul(end + 1, &end, 10);
+	/* Whatever was read, it is ours if it is what we write: the instance is compared here as
+	 * well. */
 	links_alias_write(links, &found, expected);
 	if (strcmp(alias, expected) != 0)
 		return false;

@@ -41,7 +41,7 @@ bool links_packet_match(struct links *links, const char *ifname, int fd)
 {
 	int private = namespaces_private(links->namespaces);
 	struct packet_call call = {.ifname = ifname};
-	struct sockaddr_ll address;
+	struct sockaddr_ll address = {0};
 	socklen_t size = sizeof(address), cookie_size = sizeof(uint64_t);
 	uint64_t cookie = 0;
 	int domain = 0, type = 0, header = 0;

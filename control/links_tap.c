@@ -50,7 +50,8 @@ int links_tap_make(struct links *links, const struct links_port *port, int netns
 	bool stays = namespaces_same(netns, own);
 	int home = stays ? own : namespaces_private(links->namespaces);
 	char ifname[ADDR_IFNAME_SIZE];
-	int made, error;
+	int made = -1;
+	int error;
 
 	if (stays)
 		snprintf(ifname, sizeof(ifname), "%s", port->ifname);
@@ -76,7 +77,7 @@ int links_tap_make(struct links *links, const struct links_port *port, int netns
 
 int links_tap_attach(struct links *links, const struct links_port *port, int netns, int *fd)
 {
-	int opened;
+	int opened = -1;
 	int error = open_tap(links, netns, port->ifname, TAP_FLAGS, &opened);
 
 	if (error < 0)

@@ -48,7 +48,7 @@ close_fd:
 
 int memory_take(struct memory *memory, enum proto_memory_kind kind, int fd)
 {
-	struct memory taken;
+	struct memory taken = {.fd = -1};
 	struct stat status;
 	int seals = fcntl(fd, F_GET_SEALS); /* fails for what is no memfd */
 	int error;
@@ -58,7 +58,7 @@ int memory_take(struct memory *memory, enum proto_memory_kind kind, int fd)
 	if (fstat(fd, &status) < 0 || (size_t)status.st_size < size_of(kind))
 		return -EINVAL;
 	error = map(&taken, fd, size_of(kind));
-	if (error < 0)
+	if (taken.map == NULL)
 		return error;
 	if (!magic_is_right(&taken, kind)) {
 		munmap((void *)taken.map, taken.size);

@@ -23,6 +23,7 @@ static int check_port_fdb(struct port_node *port, struct problem *problem);
 static int check_fdb(struct fdb_node *fdb, struct problem *problem);
 static int check_vtep(const struct model *model, const struct vtep_node *vtep,
 		      struct problem *problem);
+static const char *plural(uint32_t count);
 static int compare_pointers(const void *a, const void *b);
 
 int model_check(struct model *model, struct problem *problem)
@@ -217,9 +218,10 @@ static int check_tenant_gone(struct tenant_node *tenant, struct problem *problem
 	if (values->segment_count == 0 && values->port_count == 0)
 		return 0;
 	return problem_set(problem, 409, "in-use", NULL,
-			   "tenant %s holds %u segments and %u ports: delete these first, or the "
+			   "tenant %s holds %u segment%s and %u port%s: delete these first, or the "
 			   "tenant with --recursive",
-			   values->name, values->segment_count, values->port_count);
+			   values->name, values->segment_count, plural(values->segment_count),
+			   values->port_count, plural(values->port_count));
 }
 
 static int check_segment_gone(struct segment_node *segment, struct problem *problem)
@@ -228,13 +230,15 @@ static int check_segment_gone(struct segment_node *segment, struct problem *prob
 	const struct member_link *link = LIST_FIRST(&segment->members);
 
 	if (link != NULL)
-		return problem_set(problem, 409, "in-use", NULL,
-				   "segment %s has %u ports, %s among them: delete these first, or "
-				   "the segment with --recursive",
-				   segment->full_name, values->member_count, link->port->full_name);
+		return problem_set(
+			problem, 409, "in-use", NULL,
+			"segment %s has %u port%s, %s among them: delete these first, or "
+			"the segment with --recursive",
+			segment->full_name, values->member_count, plural(values->member_count),
+			link->port->full_name);
 	if (values->fdb_count != 0)
 		return problem_set(problem, 409, "in-use", NULL,
-				   "segment %s has %u static FDB entries: delete these first, or "
+				   "segment %s has static FDB entries (%u): delete these first, or "
 				   "the segment with --recursive",
 				   segment->full_name, values->fdb_count);
 	return 0;
@@ -395,6 +399,11 @@ static int check_vtep(const struct model *model, const struct vtep_node *vtep,
 		"vtep address %s is a peer of a segment: choose this host's own address, "
 		"or delete that peer",
 		addr_ip_format(&vtep->values.local, text));
+}
+
+static const char *plural(uint32_t count)
+{
+	return count == 1 ? "" : "s";
 }
 
 static int compare_pointers(const void *a, const void *b)

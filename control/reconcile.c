@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "control/link_watch.h"
 #include "control/namespaces.h"
 #include "control/reconcile_internal.h"
 #include "control/underlay.h"
@@ -65,6 +66,7 @@ int reconcile_new(struct reconcile **reconcile, struct event_base *base, struct 
 		return -ENOMEM;
 	TAILQ_INIT(&made->work);
 	TAILQ_INIT(&made->waiting);
+	made->base = base;
 	made->model = model;
 	made->memories[0].fd = -1;
 	made->memories[1].fd = -1;
@@ -91,6 +93,7 @@ void reconcile_free(struct reconcile *reconcile)
 		return;
 	datapath_link_free(reconcile->datapath);
 	underlay_free(reconcile->underlay);
+	link_watch_free(reconcile->link_watch);
 	events[0] = reconcile->work_event;
 	events[1] = reconcile->retry_event;
 	events[2] = reconcile->refused_event;

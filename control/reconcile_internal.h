@@ -29,7 +29,9 @@
 #include "control/vtep_sockets.h"
 
 struct event;
+struct event_base;
 struct namespaces;
+struct link_watch;
 struct underlay;
 
 #define RECONCILE_MTU_DEFAULT 1500u
@@ -63,10 +65,12 @@ struct reconcile_handback {
 };
 
 struct reconcile {
+	struct event_base *base;
 	struct model *model;
 	struct namespaces *namespaces;
 	struct links *links;
 	struct underlay *underlay;
+	struct link_watch *link_watch; /* NULL until there is a private namespace */
 	struct datapath_link *datapath;
 	struct event *work_event, *retry_event, *refused_event, *netns_event;
 
@@ -141,6 +145,8 @@ void reconcile_port_attach(struct reconcile *reconcile, struct reconcile_port *s
  */
 void reconcile_ports_check(struct reconcile *reconcile, bool pinned);
 void reconcile_port_lost(struct reconcile *reconcile, const struct proto_port_lost *lost);
+/* Looks at one port's interface, or at all (PROTO_NO_INDEX), after it was seen to go. */
+void reconcile_port_gone(struct reconcile *reconcile, uint32_t index);
 /* Queues ports whose segments' MTU is another now. */
 void reconcile_ports_review_mtu(struct reconcile *reconcile);
 void reconcile_ports_fini(struct reconcile *reconcile);

@@ -137,6 +137,18 @@ void reconcile_port_lost(struct reconcile *reconcile, const struct proto_port_lo
 	reconcile_schedule(reconcile);
 }
 
+void reconcile_port_gone(struct reconcile *reconcile, uint32_t index)
+{
+	struct reconcile_port *state = reconcile_port_at(reconcile, index);
+
+	if (index == PROTO_NO_INDEX)
+		reconcile_ports_check(reconcile, false);
+	else if (state != NULL && state->fd >= 0 &&
+		 !links_alive(reconcile->links, &state->link, state->fd))
+		detach(reconcile, state, "its interface is gone");
+	reconcile_schedule(reconcile);
+}
+
 void reconcile_ports_review_mtu(struct reconcile *reconcile)
 {
 	(void)model_each_port(reconcile->model, review_mtu, reconcile);
@@ -179,6 +191,8 @@ static void work_on(struct reconcile *reconcile, struct reconcile_port *state)
 		move_to(reconcile, state, RECONCILE_LIST_WAITING);
 		return;
 	}
+	if (state->lost && !links_alive(reconcile->links, &state->link, state->fd))
+		detach(reconcile, state, "its interface is gone");
 	if (state->lost)
 		reconcile_port_attach(reconcile, state, &state->link, state->fd);
 	if (state->fd < 0)
@@ -347,9 +361,10 @@ static struct reconcile_port *make_state(struct reconcile *reconcile, uint32_t i
 
 		while (capacity <= index)
 			capacity *= 2;
-		reconcile->ports = reconcile_grow(reconcile->ports, capacity, sizeof(state));
+		reconcile->ports =
+			reconcile_grow(reconcile->ports, capacity, sizeof(struct reconcile_port *));
 		memset(reconcile->ports + reconcile->port_capacity, 0,
-		       (capacity - reconcile->port_capacity) * sizeof(state));
+		       (capacity - reconcile->port_capacity) * sizeof(struct reconcile_port *));
 		reconcile->port_capacity = capacity;
 	}
 	reconcile->ports[index] = state;

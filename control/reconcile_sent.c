@@ -76,6 +76,12 @@ void sent_forget_entry(struct sent *sent, const struct proto_ref *segment,
 	sent->fdb_dirty = true;
 }
 
+void sent_drop_entry(struct sent *sent, struct sent_fdb *entry)
+{
+	HASH_DEL(sent->fdb, entry);
+	free(entry);
+}
+
 bool sent_is_dirty(const struct sent *sent)
 {
 	size_t kind;
@@ -150,10 +156,11 @@ static void reset_table(struct sent_table *table, bool keep)
 
 static void drop_fdb(struct sent *sent)
 {
-	struct sent_fdb *entry, *next;
+	struct sent_fdb *entry = sent->fdb, *next;
 
-	HASH_ITER (hh, sent->fdb, entry, next) {
-		HASH_DEL(sent->fdb, entry);
+	HASH_CLEAR(hh, sent->fdb);
+	for (; entry != NULL; entry = next) {
+		next = entry->hh.next;
 		free(entry);
 	}
 }

@@ -72,6 +72,8 @@ struct sent_object *sent_object(struct sent *sent, enum sent_kind kind, uint32_t
 void sent_mark(struct sent *sent, enum sent_kind kind, uint32_t index);
 void sent_forget_entry(struct sent *sent, const struct proto_ref *segment,
 		       const struct addr_mac *mac);
+/* Takes a static entry out and frees it. */
+void sent_drop_entry(struct sent *sent, struct sent_fdb *entry);
 bool sent_is_dirty(const struct sent *sent);
 /* The datapath has heard nothing. keep: it holds the descriptors that it was sent. Nothing is
  * dirty. */

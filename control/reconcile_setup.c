@@ -3,15 +3,18 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "control/link_watch.h"
 #include "control/namespaces.h"
 #include "control/reconcile_internal.h"
 
 #define INSTANCE_FILE "instance"
 
+static void on_gone(void *context, uint32_t index);
 static bool is_wanted(void *context, const struct proto_ref *ref, int netns, const char *ifname);
 
 int reconcile_prepare(struct reconcile *reconcile)
@@ -28,6 +31,9 @@ int reconcile_prepare(struct reconcile *reconcile)
 		if (error < 0)
 			namespaces_drop_private(reconcile->namespaces);
 	}
+	if (error == 0 && reconcile->link_watch == NULL)
+		error = link_watch_new(&reconcile->link_watch, reconcile->base,
+				       reconcile->namespaces, on_gone, reconcile);
 	if (error == 0)
 		reconcile_problem(reconcile->setup_problem, NULL);
 	else
@@ -41,7 +47,8 @@ int reconcile_prepare(struct reconcile *reconcile)
 /* The number that marks this switch's interfaces: drawn once, and kept with the state. */
 int reconcile_read_instance(const char *state_dir, uint64_t *instance)
 {
-	char path[4096], text[17] = "";
+	char path[4096], text[17] = "", *end;
+	uint64_t drawn;
 	int fd, error = 0;
 
 	if ((size_t)snprintf(path, sizeof(path), "%s/" INSTANCE_FILE, state_dir) >= sizeof(path))
@@ -49,15 +56,22 @@ int reconcile_read_instance(const char *state_dir, uint64_t *instance)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	if (read(fd, text, 16) == 16 && sscanf(text, "%16" SCNx64, instance) == 1)
-		goto close_fd;
-	if (getrandom(instance, sizeof(*instance), 0) != sizeof(*instance)) {
+	if (read(fd, text, 16) == 16) {
+		drawn = strtoull(text, &end, 16);
+		if (*end == '\0')
+			goto found;
+	}
+	if (getrandom(&drawn, sizeof(drawn), 0) != sizeof(drawn)) {
 		error = -EIO;
 		goto close_fd;
 	}
-	snprintf(text, sizeof(text), "%016" PRIx64, *instance);
-	if (pwrite(fd, text, 16, 0) != 16 || fsync(fd) < 0)
+	snprintf(text, sizeof(text), "%016" PRIx64, drawn);
+	if (pwrite(fd, text, 16, 0) != 16 || fsync(fd) < 0) {
 		error = -EIO;
+		goto close_fd;
+	}
+found:
+	*instance = drawn;
 close_fd:
 	close(fd);
 	return error;
@@ -88,4 +102,9 @@ static bool is_wanted(void *context, const struct proto_ref *ref, int netns, con
 	same = namespaces_same(place, netns);
 	close(place);
 	return same;
+}
+
+static void on_gone(void *context, uint32_t index)
+{
+	reconcile_port_gone(context, index);
 }

@@ -373,8 +373,7 @@ static void remove_entries(struct reconcile_transaction *transaction)
 		if (entry->present)
 			continue;
 		send_entry(transaction, PROTO_FDB_DEL, entry);
-		HASH_DEL(sent->fdb, entry);
-		free(entry);
+		sent_drop_entry(sent, entry);
 	}
 }
 
@@ -393,10 +392,8 @@ static void remove_forgotten(struct reconcile_transaction *transaction)
 		if (segment->known && same_ref(&segment->ref, &gone.key.segment))
 			send_entry(transaction, PROTO_FDB_DEL, &gone);
 		HASH_FIND(hh, sent->fdb, &gone.key, sizeof(gone.key), entry);
-		if (entry != NULL) {
-			HASH_DEL(sent->fdb, entry);
-			free(entry);
-		}
+		if (entry != NULL)
+			sent_drop_entry(sent, entry);
 	}
 }
 

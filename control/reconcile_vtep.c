@@ -36,8 +36,10 @@ bool reconcile_vtep_waits(const struct reconcile *reconcile)
 static void open_sockets(struct reconcile *reconcile, const struct model_vtep *vtep)
 {
 	char text[ADDR_IP_TEXT_SIZE];
-	int error = vtep_sockets_open(&reconcile->vtep, &vtep->local, vtep->udp_port);
+	int error = -EADDRNOTAVAIL;
 
+	if (underlay_has(reconcile->underlay, &vtep->local))
+		error = vtep_sockets_open(&reconcile->vtep, &vtep->local, vtep->udp_port);
 	addr_ip_format(&vtep->local, text);
 	if (error == 0) {
 		reconcile->vtep_attachment = ++reconcile->last_attachment;

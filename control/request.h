@@ -26,8 +26,7 @@ struct request {
 	struct model *model;
 	struct store *store;
 	struct reconcile *reconcile;
-	uint64_t started;	/* the daemon's start, CLOCK_BOOTTIME, ns */
-	uint32_t worker_blocks; /* of the counters' memory that may have been written */
+	uint64_t started; /* the daemon's start, CLOCK_BOOTTIME, ns */
 	bool is_put, is_patch;
 	bool must_be_new;	      /* If-None-Match: * */
 	bool dry_run;		      /* a change is checked and undone */

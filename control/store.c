@@ -125,7 +125,7 @@ int store_commit(struct store *store, const struct model *model, char text[MODEL
 		return 0;
 	result = store_error(store);
 	snprintf(text, MODEL_TEXT_SIZE,
-		 "the state cannot be written (%s): nothing was changed; make room in the state "
+		 "the state cannot be written (%s): nothing was changed; see to the state "
 		 "directory and try again",
 		 sqlite3_errmsg(store->database));
 	if (sqlite3_get_autocommit(store->database) == 0)

@@ -14,6 +14,8 @@
 #include "control/namespaces.h"
 #include "control/netlink.h"
 
+#define LOOPBACK_NET 127 /* 127.0.0.0/8, RFC 1122, section 3.2.1.3 */
+
 /* One look for all the events of an interface that comes up, or of a thousand of them. */
 static const struct timeval settle_time = {0, 50000};
 
@@ -61,6 +63,21 @@ void underlay_free(struct underlay *underlay)
 		event_free(underlay->settled);
 	nl_socket_free(underlay->socket);
 	free(underlay);
+}
+
+bool underlay_has(const struct underlay *underlay, const struct proto_addr *local)
+{
+	struct nl_sock *socket;
+	bool has;
+
+	if (local->family == AF_INET && local->bytes[0] == LOOPBACK_NET)
+		return true; /* the loopback interface takes the whole network, not only its address
+			      */
+	if (netlink_open(underlay->namespaces, namespaces_own(underlay->namespaces), &socket) < 0)
+		return false;
+	has = find_interface(socket, local) > 0;
+	nl_socket_free(socket);
+	return has;
 }
 
 uint32_t underlay_mtu(const struct underlay *underlay, const struct proto_addr *local)

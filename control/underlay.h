@@ -8,6 +8,7 @@
  * reconcile, on the control daemon's one thread.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/proto.h"
@@ -24,6 +25,11 @@ int underlay_new(struct underlay **underlay, struct event_base *base,
 		 const struct namespaces *namespaces, void (*changed)(void *), void *context);
 void underlay_free(struct underlay *underlay);
 
+/*
+ * Whether an interface has this address. bind() alone does not tell: where no interface has any
+ * address at all, the kernel takes every one for a broadcast address, and allows it.
+ */
+bool underlay_has(const struct underlay *underlay, const struct proto_addr *local);
 /*
  * The MTU of the interface that has this address; 0 when none has it, and for an address of the
  * loopback interface, whose MTU says nothing about the way out.

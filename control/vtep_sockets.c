@@ -110,7 +110,7 @@ static int set_int(int fd, int level, int name, int value)
 /* udp_port 0: any but none. */
 static bool matches(int fd, const struct proto_addr *local, uint16_t udp_port, uint64_t cookie)
 {
-	struct sockaddr_in address, peer;
+	struct sockaddr_in address = {0}, peer;
 	socklen_t size = sizeof(address), peer_size = sizeof(peer), cookie_size = sizeof(cookie);
 	socklen_t int_size = sizeof(int);
 	uint64_t own_cookie = 0;

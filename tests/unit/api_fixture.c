@@ -38,7 +38,7 @@ int api_setup(void **state)
 	assert_non_null(mkdtemp(fixture->dir));
 	snprintf(fixture->socket_path, sizeof(fixture->socket_path), "%s/sock", fixture->dir);
 	snprintf(fixture->state_dir, sizeof(fixture->state_dir), "%s/state", fixture->dir);
-	fixture->access = (struct access){ .rights = fixture_rights, .context = fixture };
+	fixture->access = (struct access){.rights = fixture_rights, .context = fixture};
 	fixture->rights = ACCESS_READ | ACCESS_CHANGE;
 	fixture->base = event_base_new();
 	start(fixture);
@@ -70,7 +70,7 @@ void api_restart(struct api_fixture *fixture)
 
 int api_connect(const struct api_fixture *fixture)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	strcpy(address.sun_path, fixture->socket_path);
@@ -99,7 +99,7 @@ void api_send(struct api_fixture *fixture, int fd, const void *data, size_t size
 
 struct api_answer api_receive(struct api_fixture *fixture, int fd)
 {
-	struct api_answer answer = { 0 };
+	struct api_answer answer = {0};
 	time_t deadline = now() + DEADLINE_SECONDS;
 	size_t size = 0, capacity = 65536;
 	const char *body;
@@ -263,8 +263,8 @@ void api_populate(struct api_fixture *fixture)
 
 static void start(struct api_fixture *fixture)
 {
-	struct api_options options = { .socket_path = fixture->socket_path,
-				       .access = &fixture->access };
+	struct api_options options = {.socket_path = fixture->socket_path,
+				      .access = &fixture->access};
 	char text[MODEL_TEXT_SIZE] = "";
 
 	fixture->model = model_new();

@@ -20,7 +20,7 @@ struct event_base;
 struct store;
 
 struct api_fixture {
-	char dir[64];	     /* state directory and socket are in it */
+	char dir[64]; /* state directory and socket are in it */
 	char socket_path[96];
 	char state_dir[96];
 	struct event_base *base;
@@ -33,8 +33,8 @@ struct api_fixture {
 };
 
 struct api_answer {
-	int status; /* of HTTP; 0: the connection ended without an answer */
-	char *text; /* all of it */
+	int status;   /* of HTTP; 0: the connection ended without an answer */
+	char *text;   /* all of it */
 	json_t *json; /* NULL: none, or no JSON */
 };
 

@@ -55,7 +55,8 @@ int reconcile_check_port(struct reconcile *reconcile, const struct model_port *p
 {
 	if (reconcile->taken_ifname == NULL || strcmp(port->ifname, reconcile->taken_ifname) != 0)
 		return 0;
-	snprintf(text, MODEL_TEXT_SIZE, "interface %s exists already: choose another", port->ifname);
+	snprintf(text, MODEL_TEXT_SIZE, "interface %s exists already: choose another",
+		 port->ifname);
 	return -EEXIST;
 }
 

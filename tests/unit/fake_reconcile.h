@@ -14,7 +14,7 @@
 #define FAKE_CHANGES_MAX 64
 
 struct reconcile {
-	uint32_t apply_count; /* calls */
+	uint32_t apply_count;  /* calls */
 	uint32_t change_count; /* in the last call, of which the first are kept */
 	struct model_change changes[FAKE_CHANGES_MAX];
 	uint64_t generation_seen; /* of the model, when the last changes came */

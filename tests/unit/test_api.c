@@ -136,18 +136,18 @@ static void conditions_are_kept(void **state)
 		const char *method, *header, *body;
 		int status;
 	} cases[] = {
-		{ "PUT", "If-None-Match: *\r\n", "{\"send\":\"1gbit\"}", 201 },
-		{ "PUT", "If-None-Match: *\r\n", "{\"send\":\"1gbit\"}", 200 },
-		{ "PUT", "If-None-Match: *\r\n", "{\"send\":\"2gbit\"}", 412 },
-		{ "PUT", "If-None-Match: *\r\n", "{}", 412 },
-		{ "PATCH", "If-Match: \"1\"\r\n", "{\"send\":\"2gbit\"}", 412 },
-		{ "PATCH", "If-Match: W/\"2\"\r\n", "{\"send\":\"2gbit\"}", 412 },
-		{ "PATCH", "If-Match: 2\r\n", "{\"send\":\"2gbit\"}", 412 },
-		{ "PATCH", "If-Match: \"22\"\r\n", "{\"send\":\"2gbit\"}", 412 },
-		{ "DELETE", "If-Match: \"1\"\r\n", NULL, 412 },
-		{ "PATCH", "If-Match: \"1\", \"2\"\r\n", "{\"send\":\"2gbit\"}", 200 },
-		{ "PATCH", "If-Match: *\r\n", "{\"send\":\"3gbit\"}", 200 },
-		{ "DELETE", "If-Match: \"4\"\r\n", NULL, 204 },
+		{"PUT", "If-None-Match: *\r\n", "{\"send\":\"1gbit\"}", 201},
+		{"PUT", "If-None-Match: *\r\n", "{\"send\":\"1gbit\"}", 200},
+		{"PUT", "If-None-Match: *\r\n", "{\"send\":\"2gbit\"}", 412},
+		{"PUT", "If-None-Match: *\r\n", "{}", 412},
+		{"PATCH", "If-Match: \"1\"\r\n", "{\"send\":\"2gbit\"}", 412},
+		{"PATCH", "If-Match: W/\"2\"\r\n", "{\"send\":\"2gbit\"}", 412},
+		{"PATCH", "If-Match: 2\r\n", "{\"send\":\"2gbit\"}", 412},
+		{"PATCH", "If-Match: \"22\"\r\n", "{\"send\":\"2gbit\"}", 412},
+		{"DELETE", "If-Match: \"1\"\r\n", NULL, 412},
+		{"PATCH", "If-Match: \"1\", \"2\"\r\n", "{\"send\":\"2gbit\"}", 200},
+		{"PATCH", "If-Match: *\r\n", "{\"send\":\"3gbit\"}", 200},
+		{"DELETE", "If-Match: \"4\"\r\n", NULL, 204},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -172,8 +172,7 @@ static void deletes_refuse_what_holds_others(void **state)
 	api_refuse(fixture, 409, "in-use", "DELETE", "/v1/tenants/acme/segments/web", NULL);
 	api_refuse(fixture, 409, "in-use", "DELETE", "/v1/tenants/acme/ports/web1", NULL);
 	api_refuse(fixture, 409, "in-use", "DELETE", "/v1/tenants/acme?recursive=false", NULL);
-	api_refuse(fixture, 400, "bad-parameter", "DELETE", "/v1/tenants/acme?recursive=yes",
-		   NULL);
+	api_refuse(fixture, 400, "bad-parameter", "DELETE", "/v1/tenants/acme?recursive=yes", NULL);
 	api_refuse(fixture, 400, "unknown-parameter", "DELETE", "/v1/tenants/acme?recursiv=true",
 		   NULL);
 	api_expect(fixture, 204, "DELETE", "/v1/tenants/acme/ports/web1?recursive=true", NULL);

@@ -256,6 +256,12 @@ static void test_bodies(void **state)
 		    "{\"vlan-transparent\":false}");
 	expect_body("segment set acme/web --peer none --peer 10.0.0.1", true,
 		    "{\"peers\":[\"10.0.0.1\"]}");
+	expect_body("port set acme/p --segment none --native= --ifname none --netns= --mac none",
+		    true,
+		    "{\"segment\":\"none\",\"native\":null,\"ifname\":\"none\",\"netns\":null,"
+		    "\"mac\":null}");
+	expect_body("port set acme/p --trunk none --trunk db=7", true,
+		    "{\"trunk\":[\"none\",\"db=7\"]}");
 	expect_body("port add acme/web1 --type tap --segment acme/web --require", false,
 		    "{\"type\":\"tap\",\"segment\":\"web\"}");
 	expect_body("port add acme/t --type veth --trunk acme/web=10,db=20,x --native acme/db",
