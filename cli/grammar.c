@@ -132,13 +132,13 @@ static const struct grammar_option *find_option(const struct grammar_option *opt
 	return NULL;
 }
 
-/* Each element of a list is checked for itself. "none" is for every option that sets something. */
+/* Each element of a list is checked for itself. What sets something can be set back. */
 static int check_value(struct parser *parser, const struct grammar_option *option, const char *text)
 {
 	char what[32], element[ELEMENT_SIZE];
 
 	snprintf(what, sizeof(what), "--%s", option->name);
-	if (option->attribute != NULL && strcmp(text, "none") == 0)
+	if (option->attribute != NULL && value_is_default(option->type, text))
 		return CLI_DONE;
 	if (!option->repeatable)
 		return value_check(option->type, what, text, parser->error) < 0 ? CLI_REFUSED

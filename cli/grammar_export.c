@@ -74,8 +74,10 @@ void grammar_manual(FILE *file)
 		"change is done when the daemons have put it into effect. What goes wrong is said "
 		"in one sentence on standard error.\n.PP\n"
 		"Rates read as in \\fBtc\\fR(8): 10mbit, 1.5gbit, or none. Any other option of "
-		"\\fBset\\fR takes none as well, which puts the default back. Options that can be "
-		"given more than once take lists with commas, too.\n",
+		"\\fBset\\fR takes none as well, which puts the default back; where a value is a "
+		"name, which none may be, \\(aq\\(aq does. Options that can be given more than "
+		"once "
+		"take lists with commas, too.\n",
 		VSWITCH_VERSION);
 	fprintf(file, ".SH OPTIONS\n");
 	put_manual_options(file, grammar_globals);

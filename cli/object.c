@@ -139,7 +139,7 @@ static int add_member(const struct grammar_call *call, const struct grammar_valu
 {
 	const struct grammar_option *option = value->option;
 
-	if (strcmp(value->text, "none") == 0 && option->type != VALUE_RATE)
+	if (value_is_default(option->type, value->text))
 		return merge ? json_object_set_new(body, option->attribute, json_null()) : 0;
 	if (option->repeatable)
 		return add_to_list(call, value, body);

@@ -187,6 +187,24 @@ int value_check(enum value_type type, const char *what, const char *text,
 	return -EINVAL;
 }
 
+bool value_is_default(enum value_type type, const char *text)
+{
+	switch (type) {
+	case VALUE_RATE:
+		return false;
+	case VALUE_NAME:
+	case VALUE_SEGMENT:
+	case VALUE_PORT:
+	case VALUE_PLACE:
+	case VALUE_TRUNK:
+	case VALUE_IFNAME:
+	case VALUE_NETNS:
+		return text[0] == '\0';
+	default:
+		return strcmp(text, "none") == 0;
+	}
+}
+
 json_t *value_json(enum value_type type, const char *text)
 {
 	switch (type) {

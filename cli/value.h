@@ -45,6 +45,12 @@ enum value_type {
 int value_check(enum value_type type, const char *what, const char *text,
 		char error[VALUE_ERROR_SIZE]);
 
+/*
+ * Whether text asks for the default in place of a value: "none"; or, where a value is a name and
+ * none may be one, nothing at all. A rate of none is a value like others.
+ */
+bool value_is_default(enum value_type type, const char *text);
+
 /* The JSON of a text that value_check() passed: a number, a boolean or a string. The caller owns
  * it. */
 json_t *value_json(enum value_type type, const char *text);
