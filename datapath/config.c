@@ -196,6 +196,7 @@ int config_set_segment(struct config *config, const struct proto_segment *record
 		return -ENOENT;
 	segment->incarnation = record->ref.incarnation;
 	segment->tenant = record->tenant.index;
+	segment->tenant_incarnation = record->tenant.incarnation;
 	segment->vni = record->vni;
 	segment->mtu = record->mtu;
 	segment->ageing = record->ageing;
@@ -225,6 +226,8 @@ int config_set_port(struct config *config, const struct proto_port *record, stru
 		goto fail;
 	slot = &config->ports[record->ref.index];
 	error = check_slot(slot->incarnation, &record->ref);
+	if (error == 0 && record->ref.index == config->vtep)
+		error = -EEXIST;
 	if (error < 0)
 		goto fail;
 	error = -ENOENT;
@@ -236,6 +239,7 @@ int config_set_port(struct config *config, const struct proto_port *record, stru
 		slot->untagged = PROTO_NO_INDEX;
 	slot->incarnation = record->ref.incarnation;
 	slot->tenant = record->tenant.index;
+	slot->tenant_incarnation = record->tenant.incarnation;
 	slot->type = record->type;
 	slot->mtu = record->mtu;
 	slot->admin_up = (record->flags & PROTO_PORT_ADMIN_UP) != 0;
@@ -319,7 +323,9 @@ int config_set_vtep(struct config *config, const struct proto_vtep *record, stru
 		goto fail;
 	slot = &config->ports[record->ref.index];
 	error = check_slot(slot->incarnation, &record->ref);
-	if (error == 0 && config->vtep != PROTO_NO_INDEX && config->vtep != record->ref.index)
+	/* There is one VTEP, and its index is no other port's. */
+	if (error == 0 && config->vtep != record->ref.index &&
+	    (config->vtep != PROTO_NO_INDEX || slot->incarnation != 0))
 		error = -EEXIST;
 	if (error < 0)
 		goto fail;
@@ -349,9 +355,10 @@ int config_del_vtep(struct config *config)
 
 int config_set_peer(struct config *config, const struct proto_peer *record)
 {
+	static const uint8_t any[4];
 	int error;
 
-	if (record->addr.family != AF_INET)
+	if (record->addr.family != AF_INET || memcmp(record->addr.bytes, any, sizeof(any)) == 0)
 		return -EINVAL;
 	error = table_grow((void **)&config->peers, &config->peer_count, sizeof(*config->peers),
 			   record->ref.index);
@@ -369,6 +376,10 @@ int config_del_peer(struct config *config, const struct proto_ref *ref)
 	if (ref->index >= config->peer_count ||
 	    check_ref(config->peers[ref->index].incarnation, ref) < 0)
 		return -ENOENT;
+	for (uint32_t i = 0; i < config->segment_count; i++) {
+		if (config_segment_has_peer(&config->segments[i], ref->index))
+			return -EBUSY;
+	}
 	memset(&config->peers[ref->index], 0, sizeof(*config->peers));
 	return 0;
 }
@@ -465,7 +476,7 @@ static int finish_segments(struct config *config, char text[PROTO_TEXT_SIZE])
 
 		if (segment->incarnation == 0)
 			continue;
-		if (config->tenants[segment->tenant].incarnation == 0) {
+		if (config->tenants[segment->tenant].incarnation != segment->tenant_incarnation) {
 			snprintf(text, PROTO_TEXT_SIZE, "segment %u has no tenant", i);
 			return -ENOENT;
 		}
@@ -540,7 +551,7 @@ int config_finish(struct config *config, char text[PROTO_TEXT_SIZE])
 		if (port->incarnation == 0)
 			continue;
 		if (port->tenant != PROTO_NO_INDEX &&
-		    config->tenants[port->tenant].incarnation == 0) {
+		    config->tenants[port->tenant].incarnation != port->tenant_incarnation) {
 			snprintf(text, PROTO_TEXT_SIZE, "port %u has no tenant", i);
 			return -ENOENT;
 		}

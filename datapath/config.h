@@ -47,7 +47,7 @@ struct config_tenant {
 
 struct config_segment {
 	uint32_t incarnation;
-	uint32_t tenant;
+	uint32_t tenant, tenant_incarnation;
 	uint32_t vni;
 	uint32_t mtu;
 	uint32_t ageing;
@@ -59,6 +59,7 @@ struct config_segment {
 struct config_port {
 	uint32_t incarnation;
 	uint32_t tenant; /* PROTO_NO_INDEX: an uplink, or the VTEP */
+	uint32_t tenant_incarnation;
 	uint32_t type;	 /* enum proto_port_type */
 	uint32_t mtu;
 	uint32_t untagged; /* segment of untagged frames; PROTO_NO_INDEX: none */
@@ -105,7 +106,7 @@ void config_free(struct config *config);
 /*
  * Edits of a configuration that is not published. Each returns 0, -EINVAL for a value out of
  * range, -ENOENT for an object that is not there, -EEXIST for an index that another incarnation
- * has, or -ENOMEM.
+ * has, -EBUSY for what is removed before what refers to it, or -ENOMEM.
  */
 int config_set_tenant(struct config *config, const struct proto_tenant *record);
 int config_del_tenant(struct config *config, const struct proto_ref *ref);

@@ -42,8 +42,12 @@ static int take_memory(struct switch_state *state, const struct proto_memory *re
 	if (record->kind == PROTO_MEMORY_STATS) {
 		memory = record->size < STATS_MEMORY_SIZE ? NULL
 							  : map_sealed(*fd, STATS_MEMORY_SIZE);
-		if (memory == NULL || ((struct stats_memory *)memory)->magic != STATS_MAGIC)
+		if (memory == NULL)
 			return -EPROTO;
+		if (((struct stats_memory *)memory)->magic != STATS_MAGIC) {
+			munmap(memory, STATS_MEMORY_SIZE);
+			return -EPROTO;
+		}
 		state->shared.stats = memory;
 		state->stats_fd = *fd;
 	} else if (record->kind == PROTO_MEMORY_FDB) {
@@ -212,6 +216,31 @@ static void zero_if_new(struct switch_state *state, size_t offset, size_t size,
 
 #define FORMER_INCARNATION(former, table, count, i)                                                \
 	((former) != NULL && (i) < (former)->count ? (former)->table[i].incarnation : 0)
+
+static bool reuses(uint32_t former, uint32_t incarnation)
+{
+	return former != 0 && incarnation != 0 && former != incarnation;
+}
+
+bool settle_reuses(const struct config *former, const struct config *config)
+{
+	for (uint32_t i = 0; i < config->port_count; i++) {
+		if (reuses(FORMER_INCARNATION(former, ports, port_count, i),
+			   config->ports[i].incarnation))
+			return true;
+	}
+	for (uint32_t i = 0; i < config->tenant_count; i++) {
+		if (reuses(FORMER_INCARNATION(former, tenants, tenant_count, i),
+			   config->tenants[i].incarnation))
+			return true;
+	}
+	for (uint32_t i = 0; i < config->segment_count; i++) {
+		if (reuses(FORMER_INCARNATION(former, segments, segment_count, i),
+			   config->segments[i].incarnation))
+			return true;
+	}
+	return false;
+}
 
 void settle_counters(struct switch_state *state, const struct config *former,
 		     const struct config *config)

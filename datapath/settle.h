@@ -20,7 +20,9 @@ int settle_flush(struct switch_state *state, struct channel_message *message);
 /* Before the first commit: takes over FDB and counters, and starts the workers. */
 int settle_first(struct switch_state *state, const struct config *config);
 
-/* Zeroes the counters of every object that is new. */
+/* Whether an index that workers count under becomes another object's at once. */
+bool settle_reuses(const struct config *former, const struct config *config);
+/* Zeroes the counters of every object that is new; workers do not count under its index. */
 void settle_counters(struct switch_state *state, const struct config *former,
 		     const struct config *config);
 /* Opens the gates of every tenant and port that is gone. */

@@ -188,20 +188,26 @@ static int edit_tenant(struct transaction *transaction, const struct proto_tenan
 
 static int edit_fdb(struct transaction *transaction, const struct proto_fdb *record, bool removed)
 {
+	static const uint8_t zero[6];
 	const struct config *config = transaction->config;
 	const struct config_segment *segment = config_segment(config, record->segment.index);
+	const struct config_port *port = config_port(config, record->port.index);
 	uint64_t key = fdb_key(record->segment.index, record->mac);
 
 	if (segment == NULL || segment->incarnation != record->segment.incarnation)
 		return -ENOENT;
-	if ((record->mac[0] & 1) != 0)
+	if ((record->mac[0] & 1) != 0 || memcmp(record->mac, zero, sizeof(zero)) == 0)
 		return -EINVAL;
 	if (removed)
 		return stage_entry(transaction, key, 0, true);
-	if (record->port.index != PROTO_NO_INDEX)
+	if (record->port.index != PROTO_NO_INDEX) {
+		if (port == NULL || port->incarnation != record->port.incarnation)
+			return -ENOENT;
 		return stage_entry(transaction, key, FDB_TO_PORT | record->port.index, false);
-	if (record->peer.index == PROTO_NO_INDEX)
-		return -EINVAL;
+	}
+	if (record->peer.index >= config->peer_count || record->peer.incarnation == 0 ||
+	    config->peers[record->peer.index].incarnation != record->peer.incarnation)
+		return -ENOENT;
 	return stage_entry(transaction, key, FDB_TO_PEER | record->peer.index, false);
 }
 
@@ -312,6 +318,12 @@ static void set_entries(struct switch_state *state)
 	}
 }
 
+static void stop_workers(struct switch_state *state)
+{
+	for (unsigned i = 0; i < state->worker_count; i++)
+		worker_stop(state->workers[i]);
+}
+
 int transaction_commit(struct switch_state *state, uint64_t generation)
 {
 	struct transaction *transaction = &state->transaction;
@@ -337,6 +349,9 @@ int transaction_commit(struct switch_state *state, uint64_t generation)
 	/* Nothing fails from here on. */
 	config->generation = generation;
 	transaction->config = NULL;
+	/* What is zeroed must not be counted on meanwhile; settle_queues_added() goes on. */
+	if (settle_reuses(former, config))
+		stop_workers(state);
 	settle_counters(state, former, config);
 	settle_gates(state, former, config);
 	set_rates(state);

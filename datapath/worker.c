@@ -135,12 +135,20 @@ static void count_refused(struct worker *worker, uint32_t index)
 {
 	struct receiver *receiver = &worker->receiver;
 	struct stats_port *stats = &worker->stats->ports[index];
+	uint32_t tenant = worker->config->ports[index].tenant;
 
 	if (receiver->dropped_frames == 0)
 		return;
 	account_add(&stats->rx_packets, receiver->dropped_frames);
 	account_add(&stats->rx_bytes, receiver->dropped_bytes);
-	account_add(&stats->drops[receiver->dropped_reason], receiver->dropped_frames);
+	for (unsigned reason = 0; reason < DROP_REASON_COUNT; reason++) {
+		uint32_t frames = receiver->dropped[reason];
+
+		account_add(&stats->drops[reason], frames);
+		if (tenant != PROTO_NO_INDEX)
+			account_add(&worker->stats->tenants[tenant].drops[reason], frames);
+	}
+	memset(receiver->dropped, 0, sizeof(receiver->dropped));
 	receiver->dropped_frames = receiver->dropped_bytes = 0;
 }
 
@@ -243,8 +251,13 @@ static void *run(void *context)
 
 int worker_start(struct worker *worker)
 {
-	int error = pthread_create(&worker->thread, NULL, run, worker);
+	uint64_t former;
+	int error;
 
+	/* Of a worker_stop() before; there is nothing to read otherwise. */
+	if (read(worker->stop_fd, &former, sizeof(former)) < 0 && errno != EAGAIN)
+		return -errno;
+	error = pthread_create(&worker->thread, NULL, run, worker);
 	worker->running = error == 0;
 	return -error;
 }

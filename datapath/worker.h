@@ -77,7 +77,10 @@ int worker_init(struct worker *worker, unsigned index, struct worker_shared *sha
 void worker_fini(struct worker *worker);
 
 int worker_start(struct worker *worker);
-/* Ends the thread and waits for it; packets that wait in the shaper are dropped and counted. */
+/*
+ * Ends the thread and waits for it. What waits in the shaper waits on for worker_start();
+ * worker_fini() drops and counts it.
+ */
 void worker_stop(struct worker *worker);
 
 /* Gives the worker a port's queue to receive from, or takes it away. Main thread. */

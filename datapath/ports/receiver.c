@@ -52,7 +52,7 @@ void receiver_drop(struct receiver *receiver, enum drop_reason reason, size_t si
 {
 	receiver->dropped_frames++;
 	receiver->dropped_bytes += (uint32_t)size;
-	receiver->dropped_reason = reason;
+	receiver->dropped[reason]++;
 }
 
 struct packet *receiver_take(struct receiver *receiver, unsigned i, size_t size)

@@ -33,7 +33,7 @@ struct receiver {
 	struct mmsghdr messages[BATCH_SIZE];
 	/* What was received and could not be kept, since the caller set it to zero. */
 	uint32_t dropped_frames, dropped_bytes;
-	enum drop_reason dropped_reason;
+	uint32_t dropped[DROP_REASON_COUNT]; /* frames, by reason */
 };
 
 /* Fills the slots. Returns 0 or -ENOMEM. */

@@ -136,6 +136,8 @@ static bool share_buffer(struct receiver *receiver, struct vxlan_port *vxlan, ui
 		return false;
 	vxlan->buffer = slot->buffer;
 	slot->buffer = fresh;
+	/* Other ports receive into the slot as it is. */
+	slot->iov[2].iov_base = fresh->data;
 	return true;
 }
 
@@ -146,6 +148,19 @@ static void next_message(struct receiver *receiver, struct vxlan_port *vxlan)
 	vxlan->buffer = NULL;
 	vxlan->offset = 0;
 	vxlan->message++;
+}
+
+/* Counts each datagram of a message that cannot be kept. */
+static void drop_message(struct receiver *receiver, enum drop_reason reason, uint32_t size,
+			 uint32_t segment_size)
+{
+	do {
+		uint32_t take = size < segment_size ? size : segment_size;
+
+		receiver_drop(receiver, reason,
+			      take <= VXLAN_HEADER_SIZE ? 0 : take - VXLAN_HEADER_SIZE);
+		size -= take;
+	} while (size > 0);
 }
 
 /* Takes datagrams out of one received message until the batch is full. */
@@ -161,7 +176,8 @@ static void split_message(struct receiver *receiver, struct vxlan_port *vxlan, s
 	read_control(&message->msg_hdr, &segment_size, &tos);
 	if (size == 0 || (message->msg_hdr.msg_flags & MSG_TRUNC) != 0 ||
 	    !share_buffer(receiver, vxlan, size)) {
-		receiver_drop(receiver, size == 0 ? DROP_VXLAN_HEADER : DROP_NO_BUFFER, size);
+		drop_message(receiver, size == 0 ? DROP_VXLAN_HEADER : DROP_NO_BUFFER, size,
+			     segment_size);
 		next_message(receiver, vxlan);
 		return;
 	}

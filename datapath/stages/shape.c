@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datapath/offload/segment.h"
 #include "datapath/stages/stages.h"
-#include "datapath/vlan.h"
 
 /* The index of the packet's gate of a kind, or PROTO_NO_INDEX: it is not charged there. */
 static uint32_t gate_of(const struct config *config, const struct packet *packet,
@@ -37,7 +36,10 @@ static enum drop_reason full_reason(enum shaper_kind kind)
 static void cut(struct worker *worker, struct packet *packet, uint32_t quantum,
 		struct packet_list *pieces)
 {
-	uint32_t frame_size = packet->wire_size / packet->frame_count;
+	uint32_t payload = packet->size - packet->payload_offset;
+	/* All but the last are of this size. */
+	uint32_t frame_size = (packet->wire_size - payload) / packet->frame_count +
+			      packet->offload.gso_size;
 	uint32_t frames = quantum / frame_size;
 	uint32_t lost_frames = 0, lost_bytes = 0;
 	struct packet former = *packet;
@@ -45,10 +47,6 @@ static void cut(struct worker *worker, struct packet *packet, uint32_t quantum,
 	if (segment_cut(worker->pool, packet, frames == 0 ? 1 : frames, pieces, &lost_frames,
 			&lost_bytes) < 0)
 		account_lost(worker, &former, lost_frames, DROP_NO_BUFFER);
-	/* A tag that the workload keeps is not in the frame until output, but is charged. */
-	for (struct packet *piece = pieces->first;
-	     piece != NULL && (former.flags & PACKET_TAG_KEPT) != 0; piece = piece->next)
-		piece->wire_size += piece->frame_count * VLAN_TAG_SIZE;
 }
 
 /* Offers the pieces of one packet, in order; what passes is added to out. */
