@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datapath/ecn.h"
+#include "datapath/offload/recover.h"
 #include "datapath/stages/parse.h"
 #include "datapath/stages/stages.h"
 #include "datapath/vlan.h"
@@ -10,6 +11,18 @@ static uint32_t received_size(const struct packet *packet, enum drop_reason reas
 	if (reason != DROP_NONE || (packet->flags & PACKET_TAGGED) == 0)
 		return packet->wire_size;
 	return packet->wire_size + packet->frame_count * VLAN_TAG_SIZE;
+}
+
+static enum drop_reason parse(const struct config *config, struct packet *packet)
+{
+	enum drop_reason reason = parse_packet(packet);
+	uint32_t segment;
+
+	if (reason != DROP_NONE || (packet->flags & PACKET_FROM_OVERLAY) == 0)
+		return reason;
+	segment = config_segment_by_vni(config, packet->outer_vni);
+	return segment == PROTO_NO_INDEX ? DROP_NONE
+					 : recover_offload(packet, config->segments[segment].mtu);
 }
 
 void stage_parse(struct worker *worker, struct batch *batch)
@@ -24,7 +37,7 @@ void stage_parse(struct worker *worker, struct batch *batch)
 		packet->frame_count = 1;
 		packet->wire_size = packet->size;
 		if (reason == DROP_NONE)
-			reason = parse_packet(packet);
+			reason = parse(worker->config, packet);
 		account_received(worker, packet, received_size(packet, reason));
 		if (reason != DROP_NONE)
 			account_drop(worker, packet, reason);

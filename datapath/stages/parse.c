@@ -23,7 +23,8 @@
 static enum drop_reason parse_link(struct packet *packet);
 static enum drop_reason parse_ipv4(struct packet *packet, uint32_t *end);
 static enum drop_reason parse_ipv6(struct packet *packet, uint32_t *end);
-static enum drop_reason check_offload(struct packet *packet, uint32_t end);
+static bool checksum_fits(const struct packet *packet);
+static bool gso_fits(const struct packet *packet, uint32_t end);
 static uint32_t hash_flow(const struct packet *packet);
 
 enum drop_reason parse_packet(struct packet *packet)
@@ -48,7 +49,41 @@ enum drop_reason parse_packet(struct packet *packet)
 	if (reason != DROP_NONE)
 		return reason;
 	packet->flow_hash = hash_flow(packet);
-	return check_offload(packet, end);
+	return parse_offload(packet, end);
+}
+
+enum drop_reason parse_offload(struct packet *packet, uint32_t end)
+{
+	struct virtio_net_hdr *offload = &packet->offload;
+	uint32_t count = 1;
+
+	if (offload->flags & ~(VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID))
+		return DROP_BAD_OFFLOAD;
+	if ((offload->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0) {
+		offload->csum_start = 0;
+		offload->csum_offset = 0;
+	} else if (!checksum_fits(packet)) {
+		return DROP_BAD_OFFLOAD;
+	}
+	if (offload->gso_type != VIRTIO_NET_HDR_GSO_NONE) {
+		if (!gso_fits(packet, end))
+			return DROP_BAD_OFFLOAD;
+		count = (packet->size - packet->payload_offset + offload->gso_size - 1u) /
+			offload->gso_size;
+	}
+	if (count > UINT16_MAX)
+		return DROP_BAD_OFFLOAD;
+	if (count <= 1) {
+		count = 1;
+		offload->gso_type = VIRTIO_NET_HDR_GSO_NONE;
+		offload->gso_size = 0;
+		offload->hdr_len = 0;
+	} else {
+		offload->hdr_len = packet->payload_offset;
+	}
+	packet->frame_count = (uint16_t)count;
+	packet->wire_size = packet->size + (count - 1) * packet->payload_offset;
+	return DROP_NONE;
 }
 
 static inline uint16_t load_be16(const uint8_t *octets)
@@ -248,41 +283,6 @@ static bool gso_fits(const struct packet *packet, uint32_t end)
 		return false;
 	return protocol == IPPROTO_TCP ||
 	       load_be16(packet->data + packet->l4_offset + 4) == end - packet->l4_offset;
-}
-
-/* Checks the offload state, and brings it into the form that parse.h describes. */
-static enum drop_reason check_offload(struct packet *packet, uint32_t end)
-{
-	struct virtio_net_hdr *offload = &packet->offload;
-	uint32_t count = 1;
-
-	if (offload->flags & ~(VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID))
-		return DROP_BAD_OFFLOAD;
-	if ((offload->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0) {
-		offload->csum_start = 0;
-		offload->csum_offset = 0;
-	} else if (!checksum_fits(packet)) {
-		return DROP_BAD_OFFLOAD;
-	}
-	if (offload->gso_type != VIRTIO_NET_HDR_GSO_NONE) {
-		if (!gso_fits(packet, end))
-			return DROP_BAD_OFFLOAD;
-		count = (packet->size - packet->payload_offset + offload->gso_size - 1u) /
-			offload->gso_size;
-	}
-	if (count > UINT16_MAX)
-		return DROP_BAD_OFFLOAD;
-	if (count <= 1) {
-		count = 1;
-		offload->gso_type = VIRTIO_NET_HDR_GSO_NONE;
-		offload->gso_size = 0;
-		offload->hdr_len = 0;
-	} else {
-		offload->hdr_len = packet->payload_offset;
-	}
-	packet->frame_count = (uint16_t)count;
-	packet->wire_size = packet->size + (count - 1) * packet->payload_offset;
-	return DROP_NONE;
 }
 
 /* Multiplies to 128 bits and folds: every bit of both reaches every bit of the result. */

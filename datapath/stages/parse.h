@@ -35,4 +35,10 @@
  */
 enum drop_reason parse_packet(struct packet *packet);
 
+/*
+ * The part of parse_packet() that checks packet->offload and brings it into its form, for offload
+ * state that was found out later. end: the offset at which the IP packet ends. Returns as above.
+ */
+enum drop_reason parse_offload(struct packet *packet, uint32_t end);
+
 #endif

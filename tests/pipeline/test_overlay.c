@@ -197,6 +197,69 @@ static void drops_tags_from_the_overlay(void **state)
 	rig_expect_nothing(rig);
 }
 
+/*
+ * What a kernel's vxlan device sends over a veth: a whole inner super-packet whose checksum is the
+ * pseudo-header's sum, with nothing beside it that says so.
+ */
+static void recovers_what_a_kernel_left_undone(void **state)
+{
+	struct rig *rig = *state;
+	uint8_t frame[14 + 40 + 4000];
+	const struct virtio_net_hdr expected = {
+		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+		.hdr_len = 54,
+		.gso_size = 1450 - 40,
+		.csum_start = 34,
+		.csum_offset = 16,
+	};
+	struct memory_frame *out;
+	uint32_t sum;
+
+	ip_frame(frame, 54, 0);
+	for (size_t i = 54; i < sizeof(frame); i++)
+		frame[i] = (uint8_t)(i * 13);
+	memset(frame + 34, 0, 20);
+	frame[16] = (uint8_t)((sizeof(frame) - 14) >> 8);
+	frame[17] = (uint8_t)(sizeof(frame) - 14);
+	frame[23] = 6;
+	frame[46] = 0x50;
+	frame[47] = 0x10;
+	/* 10.0.0.0 to 10.0.0.0, protocol 6, 4,020 octets. */
+	sum = 0x0a00 + 0x0a00 + 6 + 4020;
+	frame[50] = (uint8_t)(sum >> 8);
+	frame[51] = (uint8_t)sum;
+	rig_send_overlay(rig, VTEP, 0, 5001, 0, frame, sizeof(frame));
+	for (uint32_t port = LOCAL; port <= LOCAL_2; port++) {
+		out = rig_collect(rig, port);
+		assert_non_null(out);
+		assert_int_equal(out->size, sizeof(frame));
+		assert_memory_equal(out->data, frame, sizeof(frame));
+		assert_memory_equal(&out->offload, &expected, sizeof(expected));
+		free(out);
+	}
+	rig_expect_nothing(rig);
+	assert_int_equal(rig->worker.stats->ports[VTEP].rx_packets, 3);
+
+	/* One with a checksum of its own stays as it is, whatever its size. */
+	frame[51] ^= 1;
+	rig_send_overlay(rig, VTEP, 0, 5001, 0, frame, sizeof(frame));
+	rig_expect(rig, LOCAL, frame, sizeof(frame));
+	rig_expect(rig, LOCAL_2, frame, sizeof(frame));
+	assert_int_equal(rig->worker.stats->ports[VTEP].rx_packets, 4);
+
+	/* Datagrams of a UDP super-packet have no size that anything tells. */
+	frame[23] = 17;
+	frame[38] = (uint8_t)(4020 >> 8);
+	frame[39] = (uint8_t)4020;
+	sum = 0x0a00 + 0x0a00 + 17 + 4020;
+	frame[40] = (uint8_t)(sum >> 8);
+	frame[41] = (uint8_t)sum;
+	rig_send_overlay(rig, VTEP, 0, 5001, 0, frame, sizeof(frame));
+	assert_int_equal(rig_drops(rig, VTEP, DROP_BAD_OFFLOAD), 1);
+	rig_expect_nothing(rig);
+}
+
 static void counts_a_missing_vtep(void **state)
 {
 	struct rig *rig = *state;
@@ -226,6 +289,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(keeps_segments_apart, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(combines_ecn, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(drops_tags_from_the_overlay, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(recovers_what_a_kernel_left_undone, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(counts_a_missing_vtep, set_up, tear_down),
 	};
 
