@@ -4,7 +4,7 @@
 
 /*
  * What the files of links share: links.c (ownership and veths), links_tap.c,
- * links_packet.c, links_workload.c (how an interface is set up), links_sweep.c.
+ * links_packet.c, links_workload.c (how an interface is set up), links_features.c, links_sweep.c.
  */
 
 #include <stdbool.h>
@@ -17,8 +17,11 @@ struct rtnl_link;
 
 #define LINKS_ALIAS_PREFIX "vswitch:"
 #define LINKS_ALIAS_SIZE   64
-#define LINKS_OUR_END	   "vs"	 /* and the port's index, in the private namespace */
-#define LINKS_TEMPORARY	   "vst" /* a TAP that is not moved yet, likewise */
+/* Of our end of a veth, which drops what is longer: that is for the datapath, who tells the sender.
+ */
+#define LINKS_OUR_MTU	65535u
+#define LINKS_OUR_END	"vs"  /* and the port's index, in the private namespace */
+#define LINKS_TEMPORARY "vst" /* a TAP that is not moved yet, likewise */
 
 struct links {
 	const struct namespaces *namespaces;
@@ -40,6 +43,9 @@ int links_delete_in(struct links *links, int netns, const char *ifname,
 
 /* Brings an interface up, with this MTU unless 0. */
 int links_set_up(struct nl_sock *socket, const char *ifname, uint32_t mtu);
+
+/* Switches off what the interface's own kernel must do before a packet leaves it by a veth. */
+int links_features_limit(struct links *links, int netns, const char *ifname);
 
 int links_tap_make(struct links *links, const struct links_port *port, int netns, int *fd);
 int links_tap_attach(struct links *links, const struct links_port *port, int netns, int *fd);

@@ -42,7 +42,7 @@ int links_configure(struct links *links, const struct links_port *port,
 		return error;
 	snprintf(ifname, sizeof(ifname), LINKS_OUR_END "%" PRIu32, port->ref.index);
 	if (netlink_open(links->namespaces, namespaces_private(links->namespaces), &socket) == 0) {
-		int ours = links_set_up(socket, ifname, port->mtu);
+		int ours = links_set_up(socket, ifname, LINKS_OUR_MTU);
 
 		nl_socket_free(socket);
 		if (error == 0)
@@ -91,6 +91,10 @@ static int configure_in(struct links *links, int netns, const struct links_port 
 		goto put_link;
 	ifindex = rtnl_link_get_ifindex(link);
 	error = set_link(socket, link, port);
+	if (port->type == MODEL_PORT_VETH) {
+		one = links_features_limit(links, netns, port->ifname);
+		error = error < 0 ? error : one;
+	}
 	if (former != NULL)
 		remove_former(socket, ifindex, port, former);
 	for (i = 0; i < port->ip_count; i++) {
