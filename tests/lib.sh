@@ -211,6 +211,8 @@ ns_add() {
 		LAB_NAMESPACES+=("$LAB_PREFIX$name")
 		in_ns "$name" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 \
 			net.ipv6.conf.default.disable_ipv6=1 2>/dev/null
+		# TCP as Linux has it by default, whatever this machine prefers.
+		in_ns "$name" sysctl -qw net.ipv4.tcp_congestion_control=cubic 2>/dev/null
 		ip -n "$LAB_PREFIX$name" link set lo up
 	done
 }
@@ -262,13 +264,19 @@ daemon_start() {
 	echo "$!" >>"$LAB_DIR/pids"
 }
 
-# daemon_kill NAME control|datapath [SIGNAL]: ends it and waits for it. Returns its exit status.
+# daemon_kill NAME control|datapath [SIGNAL]: ends it and waits for it. Returns its exit status. Not for a
+# subshell, as check and $(...) make one: only the script itself can wait for its daemons.
 daemon_kill() {
 	local pid=${LAB_PID[$1.$2]}
 	kill "-${3:-TERM}" "$pid" 2>/dev/null || fail "the $2 daemon of $1 had ended by itself"
-	wait_until 5 process_gone "$pid" || return 254
+	# The shell would tell of a child that was killed.
+	{
+		wait_until 5 process_gone "$pid" || return 254
+		wait "$pid"
+	} 2>/dev/null
+	set -- "$1" "$2" $?
 	unset "LAB_PID[$1.$2]"
-	wait "$pid" 2>/dev/null
+	return "$3"
 }
 
 # ctl NAME ARGUMENT...: vswitchctl for that switch.
@@ -326,7 +334,7 @@ can_ping() {
 
 # iperf_server NAME [PORT]: one iperf3 server in that namespace, until the lab ends.
 iperf_server() {
-	job_in "$1" "$1.iperf3" iperf3 --server --port "${2:-5201}"
+	job_in "$1" "$1.iperf3" iperf3 --server --json --port "${2:-5201}"
 	wait_until 5 port_listens "$1" "${2:-5201}" || die "iperf3 in $1 does not listen"
 }
 

@@ -90,13 +90,13 @@ check_is "the static entry is there" '[["02:00:00:00:00:77","192.0.2.7",true]]' 
 call 200 GET "/v1/fdb?vtep=192.0.2.7"
 call 204 DELETE /v1/fdb/acme/web/02:00:00:00:00:77
 call 404 DELETE /v1/fdb/acme/web/02:00:00:00:00:77
-call 409 PUT /v1/fdb/acme/web/02:00:00:00:00:78 '{"port":"acme/none"}'
-call 200 POST /v1/fdb/flush '{"all":true}'
+call 400 PUT /v1/fdb/acme/web/02:00:00:00:00:78 '{"port":"acme/none"}'
+call 204 POST /v1/fdb/flush '{"all":true}'
 call 204 DELETE /v1/tenants/acme/segments/web/peers/192.0.2.7
 call 404 DELETE /v1/tenants/acme/segments/web/peers/192.0.2.7
 
 call 200 GET /v1/stats
-for path in tenants tenants/acme segments segments/acme/web ports ports/acme/p1; do
+for path in tenants tenants/acme segments segments/acme/web ports ports/acme/p1 ports/up0; do
 	call 200 GET "/v1/stats/$path"
 done
 call 200 GET /v1/drops
@@ -111,6 +111,9 @@ call 200 GET /v1/config
 check_is "but dry-run did nothing" "$config" "$(cat "$LAB_DIR/body")"
 call 200 POST "/v1/apply?prune=true&tenant=acme" '{"version":1,"tenants":{"acme":{"segments":{"web":{"vni":5001}}}}}'
 call 404 GET /v1/tenants/acme/ports/p1
+call 201 PUT /v1/tenants/acme/ports/p2 "{\"type\":\"veth\",\"segment\":\"web\",\"netns\":\"${LAB_PREFIX}work\",\"ifname\":\"eth0\"}"
+call 204 DELETE /v1/tenants/acme/ports/p2
+call 404 DELETE /v1/tenants/acme/ports/p2
 
 call 405 DELETE /v1/status
 check "405 says what is allowed" grep -qi '^Allow:.*GET' "$LAB_DIR/headers"

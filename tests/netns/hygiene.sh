@@ -32,6 +32,11 @@ check_is "the gateway is as asked" 10.0.0.254 \
 	"$(in_ns work ip -json route show default | jq -r '.[0].gateway')"
 check_is "nothing new in the host's namespace" "$links_before" "$(ip -n "${LAB_PREFIX}host" -o link | wc -l)"
 
+# The host cannot be reached from a workload, not even at an address that the workload's link has.
+ip -n "${LAB_PREFIX}host" addr add 10.0.0.200/32 dev lo
+check_not "the host does not answer the workload" in_ns work ping -q -n -c 2 -i 0.2 -W 0.5 -I tap7 10.0.0.200
+check_not "nor its ARP" eval 'in_ns work ip neighbor show 10.0.0.200 | grep -q lladdr'
+
 # A MAC that nobody gave is made once and kept.
 check "a port without a MAC" ctl s port add acme/m --type tap --segment web --ifname tap9 --netns "${LAB_PREFIX}work"
 mac=$(link tap9 | jq -r '.[1]')

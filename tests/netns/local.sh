@@ -42,7 +42,7 @@ datagrams() {
 	job_in "$2" counted "$PYTHON" "$HERE/traffic.py" count 7001
 	counter=$!
 	wait_until 5 udp_open "$2" 7001 || return
-	in_ns "$1" "$PYTHON" "$HERE/traffic.py" number "${ADDRESS[$2]}" 7001 0.5 1000 "$3" >/dev/null || return
+	in_ns "$1" "$PYTHON" "$HERE/traffic.py" number "${ADDRESS[$2]}" 7001 0.25 2000 "$3" >/dev/null || return
 	wait "$counter" || return
 	cat "$LAB_DIR/counted"
 }

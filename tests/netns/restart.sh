@@ -13,8 +13,8 @@ TRAFFIC=$TOP/tests/netns/traffic.py
 lab_begin "${1:-}"
 ns_add t1 t2 v1 v2
 
-# counted_start FROM TO ADDRESS SECONDS: 1000 numbered datagrams a second, in the background. counted_end says
-# what became of them.
+# counted_start FROM TO ADDRESS SECONDS: 1000 numbered datagrams a second, in the background. counted_end TO waits
+# for them; what became of them is in $COUNTED.
 counted_start() {
 	job_in "$2" "$2.counted" "$PYTHON" "$TRAFFIC" count 7001
 	COUNTER=$!
@@ -23,7 +23,7 @@ counted_start() {
 }
 counted_end() {
 	wait "$COUNTER"
-	cat "$LAB_DIR/$1.counted"
+	COUNTED=$(cat "$LAB_DIR/$1.counted")
 }
 
 forwarding() {
@@ -46,9 +46,11 @@ check_is "the control daemon alone says that there is no datapath" absent \
 	"$(ctl s --json status | jq -r .datapath.state)"
 daemon_start s datapath
 check "the control daemon first, the datapath second" wait_until 5 switch_connected s
-check "SIGTERM ends the control daemon with 0" daemon_kill s control
+daemon_kill s control
+check_is "SIGTERM ends the control daemon with 0" 0 $?
 check "the datapath runs on" running datapath
-check "SIGTERM ends the datapath with 0" daemon_kill s datapath
+daemon_kill s datapath
+check_is "SIGTERM ends the datapath with 0" 0 $?
 daemon_start s datapath
 wait_until 5 test -S "$LAB_DIR/s/datapath.sock" || die "the datapath does not listen"
 daemon_start s control
@@ -75,8 +77,9 @@ daemon_start s control
 check "the control daemon is back" wait_until 5 switch_settled s
 check_is "and has the configuration" "$before" "$(ctl s export)"
 check "and changes it" ctl s tenant set acme --send 1gbit
+counted_end t2
 check_is "no datagram was lost to its death, its return, or the change" \
-	"sent 4000 received 4000 duplicated 0 reordered 0" "$(counted_end t2)"
+	"sent 4000 received 4000 duplicated 0 reordered 0" "$COUNTED"
 ctl s tenant set acme --send none
 before=$(ctl s export)
 

@@ -11,8 +11,9 @@ set -u
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 TRAFFIC=$TOP/tests/netns/traffic.py
 
-# TCP payload in a frame of 1514 octets, which is what a ceiling counts.
-GOODPUT=$(awk 'BEGIN { print 1448 / 1514 }')
+# A ceiling counts octets of Ethernet frames: datagrams of 1400 octets are in frames of 1442, TCP's payload of
+# 1448 is in frames of 1514.
+UDP_SIZE=1400 UDP_SHARE=0.97087 TCP_SHARE=0.95641
 
 lab_begin "${1:-}"
 ns_add a1 a2 b1 b2
@@ -26,59 +27,100 @@ for port in acme/a1:tap:1 acme/a2:veth:2 beta/b1:veth:1 beta/b2:tap:2; do
 	check "port $name" ctl s port add "$name" --type "$type" --segment web --ifname eth0 \
 		--netns "$LAB_PREFIX${name#*/}" --ip "10.0.0.$host/24"
 done
-iperf_server a2
-iperf_server b2
-
-# tcp NAME SECONDS: from NAME to 10.0.0.2; Mbit/s of payload, start-up left out.
-tcp() {
-	in_ns "$1" iperf3 --client 10.0.0.2 --time "$2" --omit 1 --json | jq -r '.end.sum_received.bits_per_second / 1e6'
+# offer NAME RECEIVER SECONDS MBIT: half more than MBIT in the background, of UDP; what comes is measured in
+# $LAB_DIR/RECEIVER.udp, which udp_wait RECEIVER waits for.
+declare -A METER=() SENDER=()
+offer() {
+	job_in "$2" "$2.udp" "$PYTHON" "$TRAFFIC" meter udp 7001
+	METER[$2]=$!
+	wait_until 5 udp_open "$2" 7001 || die "no receiver in $2"
+	job_in "$1" "$1.sent" "$PYTHON" "$TRAFFIC" number 10.0.0.2 7001 "$3" $(($4 * 130)) $UDP_SIZE 5
+	SENDER[$2]=$!
+}
+udp_wait() {
+	wait "${METER[$1]}" "${SENDER[$1]}"
 }
 
-# check_rate TEXT RATE SEEN: within 3 % of what a ceiling of RATE Mbit/s leaves for payload.
+# rate FILE SHARE [FROM TO]: Mbit/s of frames, of which SHARE is payload, between two times; without them, but for
+# the first quarter of a second. The median of tenths of a second, so that a source that had to wait for the
+# processor is not held against the switch; or the mean, if that is more.
+rate() {
+	awk -v share="$2" -v from="${3:-0}" -v to="${4:-1e12}" '
+		NR == 1 && !from { from = $1 + 0.25 }
+		$1 < from || $1 > to { next }
+		!start { start = last = $1; first = before = $2 }
+		{ end = $1; after = $2 }
+		end - last >= 0.1 { print (after - before) * 8e-6 / (end - last) / share; last = end; before = after }
+		END { printf "mean %.3f\n", (end > start ? (after - first) * 8e-6 / (end - start) / share : 0) }' "$LAB_DIR/$1" |
+		sort -n | awk '$1 == "mean" { mean = $2; next } { tenth[++count] = $1 }
+			END { median = tenth[int((count + 1) / 2)]; printf "%.3f", (median > mean ? median : mean) }'
+}
+
+# check_rate TEXT RATE SEEN: within 2 % below a ceiling of RATE Mbit/s, and 1 % above it.
 check_rate() {
-	check_between "$1, Mbit/s" "$(awk "BEGIN { print $2 * $GOODPUT * 0.97 }")" "$3" \
-		"$(awk "BEGIN { print $2 * $GOODPUT * 1.03 }")"
+	check_between "$1, Mbit/s" "$(awk "BEGIN { print $2 * 0.98 }")" "$3" "$(awk "BEGIN { print $2 * 1.01 }")"
 }
 
-# with_ceiling TEXT RATE OBJECT NAME OPTION: measures acme under it, and takes it off again.
+# with_ceiling TEXT RATE OBJECT NAME OPTION: measures acme's UDP under it, and takes it off again.
 with_ceiling() {
 	ctl s "$3" set "$4" "$5" "$2mbit" || fail "$1: cannot set"
-	check_rate "$1" "$2" "$(tcp a1 2)"
+	offer a1 a2 1.2 "$2"
+	udp_wait a2
+	check_rate "UDP, $1" "$2" "$(rate a2.udp $UDP_SHARE)"
 	ctl s "$3" set "$4" "$5" none || fail "$1: cannot take off"
 }
 
 with_ceiling "tenant, send 20mbit" 20 tenant acme --send
-with_ceiling "tenant, send 500mbit" 500 tenant acme --send
 with_ceiling "tenant, receive 50mbit" 50 tenant acme --receive
 with_ceiling "port, send 30mbit" 30 port acme/a1 --send
 with_ceiling "port, receive 70mbit" 70 port acme/a2 --receive
 
-# ---- two tenants, each at its own ceiling ----
+# tcp_with_ceiling TEXT RATE OBJECT NAME OPTION: TCP cannot lose more than a few per cent under it. Acknowledgements
+# are what the tenant sends, too.
+tcp_with_ceiling() {
+	local meter
+	ctl s "$3" set "$4" "$5" "$2mbit" || fail "$1: cannot set"
+	job_in a2 a2.tcp "$PYTHON" "$TRAFFIC" meter tcp 7002
+	meter=$!
+	wait_until 5 port_listens a2 7002 || die "no receiver in a2"
+	in_ns a1 "$PYTHON" "$TRAFFIC" push 10.0.0.2 7002 1.5
+	wait "$meter"
+	check_between "TCP, $1, Mbit/s" "$(awk "BEGIN { print $2 * 0.92 }")" "$(rate a2.tcp $TCP_SHARE)" \
+		"$(awk "BEGIN { print $2 * 1.02 }")"
+	ctl s "$3" set "$4" "$5" none || fail "$1: cannot take off"
+}
+tcp_with_ceiling "tenant, send 20mbit" 20 tenant acme --send
+tcp_with_ceiling "tenant, send 500mbit" 500 tenant acme --send
+tcp_with_ceiling "port, receive 100mbit" 100 port acme/a2 --receive
+
+# ---- two tenants, each at its own ceiling; the tighter of two ceilings holds; a change is seen at once ----
 ctl s tenant set acme --send 100mbit
 ctl s tenant set beta --send 30mbit
-tcp b1 3 >"$LAB_DIR/beta" &
-acme=$(tcp a1 3)
-wait $!
-check_rate "acme at 100mbit beside beta" 100 "$acme"
-check_rate "beta at 30mbit beside acme" 30 "$(cat "$LAB_DIR/beta")"
-
-# ---- the tighter of two ceilings holds ----
-ctl s port set acme/a1 --send 40mbit
-check_rate "port 40mbit within tenant 100mbit" 40 "$(tcp a1 2)"
-ctl s port set acme/a1 --send none
-
-# ---- a live change is seen at once ----
-job_in a1 live.json iperf3 --client 10.0.0.2 --time 5 --omit 1 --interval 1 --json
-client=$!
-sleep 3.5
-ctl s tenant set acme --send 50mbit
-wait "$client"
-second() {
-	jq -r --argjson second "$1" \
-		'[.intervals[] | select(.sum.omitted | not)][$second].sum.bits_per_second / 1e6' "$LAB_DIR/live.json"
+offer a1 a2 3.5 100
+offer b1 b2 3.5 30
+started=$EPOCHREALTIME
+# after SECONDS: sleeps until so long after the start.
+after() {
+	sleep "$(awk "BEGIN { late = $EPOCHREALTIME - $started - $1; print late < 0 ? -late : 0 }")"
 }
-check_rate "live change: the second before it" 100 "$(second 1)"
-check_rate "live change: the last second" 50 "$(second 4)"
+after 1.2
+halved=$EPOCHREALTIME
+ctl s tenant set acme --send 50mbit
+after 2.4
+tightened=$EPOCHREALTIME
+ctl s port set acme/a1 --send 20mbit
+udp_wait a2
+udp_wait b2
+# between FROM LATER TO EARLIER: Mbit/s of acme, from so many seconds after one time to so many before the other.
+between() {
+	rate a2.udp $UDP_SHARE "$(awk "BEGIN { printf \"%.6f\", $1 + $2 }")" "$(awk "BEGIN { printf \"%.6f\", $3 - $4 }")"
+}
+check_rate "acme at 100mbit beside beta" 100 "$(between "$started" 0.3 "$halved" 0)"
+# What waited at the former rate, 50 ms of it, takes as much longer as the rate is less; and a change its moment.
+check_rate "acme halved under traffic" 50 "$(between "$halved" 0.1 "$tightened" 0)"
+check_rate "a port at 20mbit in a tenant at 50mbit" 20 "$(between "$tightened" 0.2 "$started" -3.5)"
+check_rate "beta at 30mbit beside acme, all the while" 30 "$(rate b2.udp $UDP_SHARE)"
+ctl s port set acme/a1 --send none
 
 # ---- and loses nothing ----
 # Bursts of 20 datagrams of 1400 octets, 2000 a second (23 Mbit/s): at every change some are queued.
@@ -96,7 +138,7 @@ while ! process_gone "$sender" && [ "$changes" -lt 200 ]; do
 	done
 	sleep 0.05
 done
-wait "$counter"
+wait "$counter" "$sender"
 check_between "changes made under traffic" 10 "$changes" 100000
 check_is "no datagram was lost to a change" "sent 8000 received 8000 duplicated 0 reordered 0" "$(cat "$LAB_DIR/counted")"
 
@@ -108,12 +150,24 @@ counter=$!
 wait_until 5 udp_open a2 7001 || die "no receiver"
 before=$(drop_counter s acme/a1 tenant-send-queue)
 job_in a1 sent "$PYTHON" "$TRAFFIC" number 10.0.0.2 7001 1.5 3000 1400 10
-in_ns a1 ping -n -c 10 -i 0.1 -W 2 10.0.0.2 >"$LAB_DIR/ping"
-wait "$counter"
-check_between "round trip behind a full queue, ms at most" 0 \
-	"$(sed -n 's/.*time=\([0-9.]*\).*/\1/p' "$LAB_DIR/ping" | sort -n | tail -n 1)" 70
+sender=$!
+in_ns a1 ping -n -c 10 -i 0.1 -W 2 10.0.0.2 >"$LAB_DIR/ping" &
+client=$!
+longest=0
+for _ in {1..10}; do
+	sleep 0.05
+	queued=$(port_counter s acme/a1 queued)
+	[ "$queued" -le "$longest" ] || longest=$queued
+done
+wait "$client" "$counter" "$sender"
+# 50 ms at 10 Mbit/s are 43 frames of 1442 octets; one may come on top, and pings, which are smaller, be among them.
+check_between "the longest queue, frames" 30 "$longest" 48
+# The answer waits behind the same tenant's queue as the question. The median, since this machine has other work.
+check_between "round trip behind a full queue, ms" 50 \
+	"$(sed -n 's/.*time=\([0-9.]*\).*/\1/p' "$LAB_DIR/ping" | sort -n | awk '{ time[NR] = $1 } END { print time[int((NR + 1) / 2)] }')" 120
 read -r _ sent _ received _ <"$LAB_DIR/counted"
 dropped=$(($(drop_counter s acme/a1 tenant-send-queue) - before))
-check_between "datagrams that are missing, less the drops that are counted" -10 $((sent - received - dropped)) 10
+# Pings, and the marks of the end, of which there are 20, may be among the drops.
+check_between "drops that are counted, less the datagrams that are missing" 0 $((dropped - sent + received)) 30
 check_between "drops at the ceiling" 1 "$dropped" 100000
 lab_finish

@@ -3,6 +3,9 @@
 
     traffic.py take PORT                        one TCP connection; prints the SHA-256 of all that came
     traffic.py give ADDRESS PORT MEGABYTES      sends that much of a fixed sequence; prints its SHA-256
+    traffic.py push ADDRESS PORT SECONDS        sends for that long as much as TCP takes
+    traffic.py meter tcp|udp PORT               one TCP connection, or numbered datagrams until the last; prints
+                                                times and the octets that had come by then, 10 ms or more apart
     traffic.py count PORT                       numbered datagrams until the last; prints
                                                 "sent N received N duplicated N reordered N"
     traffic.py number ADDRESS PORT SECONDS RATE SIZE [BURST]
@@ -17,7 +20,7 @@ import sys
 import time
 
 HEADER = struct.Struct("!QQ")  # number, and 0 or, in the last one, how many there were
-SO_RCVBUFFORCE = 33
+SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35
 QUIET = 15  # seconds without anything after which a receiver gives up
 
 
@@ -47,11 +50,58 @@ def give(address, port, megabytes):
     print(digest.hexdigest())
 
 
-def count(port):
+def push(address, port, seconds):
+    block = bytes(1 << 16)
+    with socket.create_connection((address, int(port)), timeout=QUIET) as connection:
+        end = time.monotonic() + float(seconds)
+        while time.monotonic() < end:
+            connection.sendall(block)
+
+
+def meter(protocol, port):
+    arrivals = tcp_arrivals(int(port)) if protocol == "tcp" else udp_arrivals(int(port))
+    total, due, samples = 0, 0.0, []
+    for now, size in arrivals:
+        total += size
+        if now >= due:
+            samples.append((now, total))
+            due = now + 0.01
+    for now, total in samples:
+        print(f"{now:.6f} {total}")
+
+
+def tcp_arrivals(port):
+    with socket.create_server(("", port)) as server:
+        server.settimeout(QUIET)
+        connection, _ = server.accept()
+        connection.settimeout(QUIET)
+        while data := connection.recv(1 << 20):
+            yield time.time(), len(data)
+
+
+def udp_arrivals(port):
+    """The time is when the kernel had the datagram: this process may be late."""
+    receiver = udp_receiver(port)
+    receiver.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    while True:
+        data, ancillary, _, _ = receiver.recvmsg(1 << 16, 64)
+        _, total = HEADER.unpack_from(data)
+        if total:
+            return
+        seconds, nanoseconds = struct.unpack_from("qq", ancillary[0][2])
+        yield seconds + nanoseconds / 1e9, len(data)
+
+
+def udp_receiver(port):
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 16 << 20)
     receiver.settimeout(QUIET)
-    receiver.bind(("", int(port)))
+    receiver.bind(("", port))
+    return receiver
+
+
+def count(port):
+    receiver = udp_receiver(int(port))
     seen, duplicated, reordered, newest = set(), 0, 0, -1
     while True:
         try:
@@ -77,8 +127,8 @@ def number(address, port, seconds, rate, size, burst="1"):
             time.sleep(max(0, start + index / int(rate) - time.monotonic()))
         sender.send(HEADER.pack(index, 0).ljust(int(size), b"\0"))
     # The end is said more than once, for nobody repeats it; the first one that comes counts.
-    for _ in range(5):
-        time.sleep(0.1)
+    for _ in range(20):
+        time.sleep(0.02)
         try:
             sender.send(HEADER.pack(total, total))
         except ConnectionRefusedError:
@@ -87,7 +137,8 @@ def number(address, port, seconds, rate, size, burst="1"):
 
 
 def main():
-    commands = {"take": (take, 1), "give": (give, 3), "count": (count, 1), "number": (number, 5)}
+    commands = {"take": (take, 1), "give": (give, 3), "push": (push, 3), "meter": (meter, 2),
+                "count": (count, 1), "number": (number, 5)}
     function, arguments = commands.get(sys.argv[1] if len(sys.argv) > 1 else "", (None, 0))
     if function is None or len(sys.argv) - 2 not in (arguments, arguments + (function is number)):
         sys.exit(__doc__)

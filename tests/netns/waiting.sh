@@ -31,7 +31,7 @@ ns_vanish() {
 for type in tap veth; do
 	check_is "$type: a port of a namespace that is not there is accepted, exit 4" 4 \
 		"$(ctl s --wait 0.2 port add acme/late --type $type --segment web --ifname eth0 \
-			--netns "${LAB_PREFIX}late" --ip 10.0.0.2/24 2>/dev/null >&2; echo $?)"
+			--netns "${LAB_PREFIX}late" --mac 02:00:00:00:00:02 --ip 10.0.0.2/24 2>/dev/null >&2; echo $?)"
 	check_is "$type: it waits" waiting "$(port_state)"
 	check_is "$type: and says for what" "no namespace ${LAB_PREFIX}late" \
 		"$(ctl s --json port show acme/late | jq -r .status.reason)"
