@@ -121,7 +121,9 @@ bool addr_name_valid(const char *text)
 
 bool addr_ifname_valid(const char *text)
 {
-	return name_fits(text, ADDR_IFNAME_SIZE);
+	/* These two are directories of /proc/sys/net/ipv4/conf. */
+	return name_fits(text, ADDR_IFNAME_SIZE) && strcmp(text, "all") != 0 &&
+	       strcmp(text, "default") != 0;
 }
 
 static int hex_value(char digit)

@@ -45,7 +45,8 @@ bool addr_mac_is_unicast(const struct addr_mac *mac); /* neither group nor zero 
 
 /* Whether text is [A-Za-z0-9][A-Za-z0-9_.-]{0,62}. NULL is not. */
 bool addr_name_valid(const char *text);
-/* The same within 15 characters: the kernel would expand '%' and refuse '/'. */
+/* The same within 15 characters, since the kernel would expand '%' and refuse '/'; and neither
+ * "all" nor "default", which it refuses as well. */
 bool addr_ifname_valid(const char *text);
 
 #endif

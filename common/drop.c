@@ -24,8 +24,9 @@ static const struct reason reasons[] = {
 	[DROP_TOO_SHORT] =
 		{
 			"too-short",
-			"The frame ended before the headers that it announces: look for a "
-			"sender that cuts its frames.",
+			"The frame ended before the headers that it announces, or is cut in "
+			"the capture that is replayed: look for a sender or a capture that "
+			"cuts frames.",
 		},
 	[DROP_TOO_LONG] =
 		{
@@ -166,7 +167,8 @@ static const struct reason reasons[] = {
 		{
 			"port-full",
 			"The interface's own queue was full: its reader is too slow, so give "
-			"the workload more CPU or a longer queue.",
+			"the workload more CPU or a longer queue; or a recording has reached "
+			"its limit.",
 		},
 	[DROP_PORT_ERROR] =
 		{

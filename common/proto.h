@@ -162,10 +162,22 @@ enum proto_port_type {
 	PROTO_PORT_TAP = 1,   /* one fd a queue: /dev/net/tun, IFF_VNET_HDR of 10 octets, little-endian */
 	PROTO_PORT_PACKET,    /* one fd a queue: AF_PACKET, SOCK_RAW, bound, PACKET_VNET_HDR */
 	PROTO_PORT_MEMORY,    /* no fd: tests inject and collect */
+	PROTO_PORT_PCAP,      /* one or two files, as proto_port.capture says */
 };
 
 #define PROTO_PORT_ADMIN_UP 0x1u
 #define PROTO_PORT_DETACH 0x2u /* close the descriptors that are held for it */
+
+/*
+ * Files of a PROTO_PORT_PCAP, in this order. Where an open file stands is where the port stands, so
+ * that another datapath goes on from there: at the next frame to replay, or behind the last that was
+ * recorded (beyond the end: nothing more is recorded).
+ */
+#define PROTO_CAPTURE_REPLAY 0x1u /* O_RDONLY: a pcap file of Ethernet frames */
+#define PROTO_CAPTURE_RECORD 0x2u /* O_WRONLY, O_APPEND: empty, or a pcap file that we wrote */
+
+#define PROTO_REPLAY_OWN 0u	   /* as its time stamps say */
+#define PROTO_REPLAY_MAX UINT64_MAX /* as fast as the switch takes it */
 
 struct proto_port {
 	struct proto_ref ref;
@@ -176,6 +188,11 @@ struct proto_port {
 	uint32_t fd_count;       /* 0: keep the descriptors that are held for this ref */
 	uint64_t send_rate;      /* bit/s; 0: unlimited */
 	uint64_t receive_rate;   /* bit/s; 0: unlimited */
+	/* Of PROTO_PORT_PCAP: */
+	uint32_t capture; /* PROTO_CAPTURE_* */
+	uint32_t reserved;
+	uint64_t replay_rate;  /* bit/s, or PROTO_REPLAY_* */
+	uint64_t record_limit; /* octets of the file */
 };
 
 struct proto_member {

@@ -60,7 +60,7 @@ struct config_port {
 	uint32_t incarnation;
 	uint32_t tenant; /* PROTO_NO_INDEX: an uplink, or the VTEP */
 	uint32_t tenant_incarnation;
-	uint32_t type;	 /* enum proto_port_type */
+	uint32_t type; /* enum proto_port_type */
 	uint32_t mtu;
 	uint32_t untagged; /* segment of untagged frames; PROTO_NO_INDEX: none */
 	bool admin_up;

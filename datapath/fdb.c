@@ -21,9 +21,17 @@ void fdb_prefetch(const struct fdb *fdb, uint64_t key)
 
 bool fdb_lookup(const struct fdb *fdb, uint64_t key, uint32_t *destination)
 {
+	return fdb_lookup_fresh(fdb, key, 0, UINT32_MAX, destination);
+}
+
+bool fdb_lookup_fresh(const struct fdb *fdb, uint64_t key, uint32_t now, uint32_t ageing,
+		      uint32_t *destination)
+{
 	uint64_t value;
 
 	if (fdb_find(fdb, fdb_home_of(fdb, key), key, &value) == NULL)
+		return false;
+	if ((value & FDB_FLAG_STATIC) == 0 && fdb_value_age(value, now) > ageing)
 		return false;
 	*destination = fdb_value_destination(value);
 	return true;

@@ -60,6 +60,12 @@ void fdb_prefetch(const struct fdb *fdb, uint64_t key);
 /* Returns true and the destination (FDB_TO_PORT or FDB_TO_PEER and an index) if the key is known.
  */
 bool fdb_lookup(const struct fdb *fdb, uint64_t key, uint32_t *destination);
+/*
+ * The same, but a learned entry that was not seen for longer than ageing seconds is as good as
+ * gone, though fdb_age() has not come by yet. now: seconds of CLOCK_BOOTTIME.
+ */
+bool fdb_lookup_fresh(const struct fdb *fdb, uint64_t key, uint32_t now, uint32_t ageing,
+		      uint32_t *destination);
 
 enum fdb_learned {
 	FDB_KNOWN, /* nothing new; last seen is written at most once a second */

@@ -3,18 +3,18 @@
 /* vswitch-datapath: starts, gives up its privileges, serves, stops. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/lock.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "datapath/control_link.h"
 #include "datapath/sandbox.h"
 
@@ -107,16 +107,11 @@ static int lock_run_dir(const char *run_dir)
 		return -errno;
 	}
 	snprintf(path, sizeof(path), "%s/datapath.lock", run_dir);
-	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0) {
-		log_error("cannot open %s: %s", path, strerror(errno));
-		return -errno;
-	}
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	fd = lock_take(path);
+	if (fd == -EBUSY)
 		log_error("another datapath runs in %s: use another --run-dir", run_dir);
-		close(fd);
-		return -EBUSY;
-	}
+	else if (fd < 0)
+		log_error("cannot lock %s: %s", path, strerror(-fd));
 	return fd;
 }
 
@@ -169,7 +164,7 @@ int main(int argc, char **argv)
 	struct options options;
 	char empty_dir[4096];
 	unsigned owner = geteuid();
-	int lock_fd, listen_fd, error;
+	int notify, lock_fd, listen_fd, error;
 
 	error = parse_options(argc, argv, &options);
 	if (error != 0)
@@ -177,6 +172,7 @@ int main(int argc, char **argv)
 	log_init("vswitch-datapath", LOG_LEVEL_INFO);
 	block_signals();
 	raise_file_limit();
+	notify = notify_open();
 	lock_fd = lock_run_dir(options.run_dir);
 	if (lock_fd < 0)
 		return 1;
@@ -191,7 +187,9 @@ int main(int argc, char **argv)
 		goto stop_listening;
 	log_info("version %s, %u worker%s, listening in %s", VSWITCH_VERSION, options.workers,
 		 options.workers == 1 ? "" : "s", options.run_dir);
+	notify_send(notify, "READY=1");
 	error = control_link_run(&state, listen_fd, owner);
+	notify_send(notify, "STOPPING=1");
 	log_info("ends");
 	switch_fini(&state);
 stop_listening:

@@ -2,14 +2,15 @@
 #include "datapath/transaction.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <urcu-qsbr.h>
 
 #include "datapath/ports/port.h"
+#include "datapath/quiet.h"
 #include "datapath/settle.h"
 
 static uint64_t now_ns(void)
@@ -136,6 +137,45 @@ static bool take_fds(struct channel_message *message, uint32_t *next, uint32_t c
 	return true;
 }
 
+/* Makes a port as the record says. Takes over the descriptors; *port is not touched on failure. */
+static int make_port(const struct proto_port *record, const int *fds, uint32_t fd_count,
+		     struct port **port)
+{
+	struct port *made;
+	int error = port_new(&made, record->type, &record->ref, fds, fd_count);
+
+	if (error < 0)
+		return error;
+	error = port_configure(made, record);
+	if (error < 0)
+		port_unref(made);
+	else
+		*port = made;
+	return error;
+}
+
+/* Lets another port take the place of a held one, with the same descriptors. */
+static int remake_port(const struct proto_port *record, struct port **port)
+{
+	struct port *former = *port;
+	int fds[PORT_QUEUES_MAX];
+	int error;
+
+	for (uint32_t i = 0; i < former->queue_count; i++) {
+		fds[i] = fcntl(former->fds[i], F_DUPFD_CLOEXEC, 0);
+		if (fds[i] < 0) {
+			error = -errno;
+			while (i-- > 0)
+				close(fds[i]);
+			return error;
+		}
+	}
+	error = make_port(record, fds, former->queue_count, port);
+	if (error == 0)
+		port_unref(former);
+	return error;
+}
+
 static int edit_port(struct switch_state *state, const struct proto_port *record,
 		     struct channel_message *message, uint32_t *next_fd)
 {
@@ -149,8 +189,12 @@ static int edit_port(struct switch_state *state, const struct proto_port *record
 	if (record->fd_count == 0 && (record->flags & PROTO_PORT_DETACH) == 0)
 		port = held_port(state, &record->ref);
 	if (record->fd_count > 0 || (record->type == PROTO_PORT_MEMORY && port == NULL))
-		error = port_new(&port, record->type, &record->ref, fds, record->fd_count);
-	if (error == 0)
+		error = make_port(record, fds, record->fd_count, &port);
+	else if (port != NULL && port_differs(port, record))
+		error = remake_port(record, &port);
+	if (error < 0)
+		port_unref(port);
+	else
 		error = config_set_port(transaction->config, record, port);
 	if (error < 0)
 		return error;
@@ -343,7 +387,7 @@ int transaction_commit(struct switch_state *state, uint64_t generation)
 		if (error < 0)
 			fail(transaction, error, "the FDB's memory cannot be used");
 	}
-	if (transaction->error != 0)
+	if (transaction->error != 0 || config == NULL)
 		return transaction->error;
 
 	/* Nothing fails from here on. */
@@ -355,10 +399,10 @@ int transaction_commit(struct switch_state *state, uint64_t generation)
 	settle_counters(state, former, config);
 	settle_gates(state, former, config);
 	set_rates(state);
-	rcu_assign_pointer(state->shared.config, config);
+	quiet_publish(&state->shared, config);
 	state->config = config;
 	settle_queues_removed(state, former, config);
-	synchronize_rcu();
+	quiet_wait(&state->shared);
 	settle_fdb(state, former, config, transaction->whole);
 	set_entries(state);
 	config_free(former);

@@ -8,11 +8,11 @@
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
-#include <urcu-qsbr.h>
 
 #include "datapath/account.h"
 #include "datapath/pipeline.h"
 #include "datapath/ports/port.h"
+#include "datapath/quiet.h"
 
 #define WAKE_EVENTS 64
 #define QUEUE_BITS  4u /* of an epoll token: PORT_QUEUES_MAX */
@@ -82,7 +82,7 @@ void worker_begin_turn(struct worker *worker)
 	clock_gettime(CLOCK_BOOTTIME, &boot);
 	worker->now = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 	worker->now_seconds = (uint32_t)boot.tv_sec;
-	worker->config = rcu_dereference(worker->shared->config);
+	worker->config = quiet_config(worker->shared);
 }
 
 void worker_note(struct worker *worker, const struct worker_event *event)
@@ -113,6 +113,11 @@ static uint64_t queue_token(const struct proto_ref *ref, unsigned queue)
 	return (uint64_t)ref->incarnation << 32 | (uint64_t)ref->index << QUEUE_BITS | queue;
 }
 
+static int wait_fd(const struct port *port, unsigned queue)
+{
+	return port->wait_fd >= 0 ? port->wait_fd : port->fds[queue];
+}
+
 int worker_add_queue(struct worker *worker, const struct port *port, unsigned queue)
 {
 	struct epoll_event event = {
@@ -120,14 +125,14 @@ int worker_add_queue(struct worker *worker, const struct port *port, unsigned qu
 		.data.u64 = queue_token(&port->ref, queue),
 	};
 
-	return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, port->fds[queue], &event) < 0 ? -errno
+	return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, wait_fd(port, queue), &event) < 0 ? -errno
 											: 0;
 }
 
 void worker_remove_queue(struct worker *worker, const struct port *port, unsigned queue)
 {
 	/* A worker that found the port lost has removed it already. */
-	epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, port->fds[queue], NULL);
+	epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, wait_fd(port, queue), NULL);
 }
 
 /* Counts what the receiver could not keep, as received and dropped. */
@@ -211,7 +216,7 @@ static int wait_for_events(struct worker *worker, struct epoll_event *events)
 	struct timespec timeout = forever ? (struct timespec){0} : sleep_time(worker);
 	int count;
 
-	rcu_thread_offline();
+	quiet_offline(worker->shared);
 	count = epoll_pwait2(worker->epoll_fd, events, WAKE_EVENTS, forever ? NULL : &timeout,
 			     NULL);
 	rcu_thread_online();
@@ -243,7 +248,7 @@ static void *run(void *context)
 		}
 		worker_release(worker);
 		worker_end_turn(worker);
-		rcu_quiescent_state();
+		quiet_point(worker->shared);
 	}
 	rcu_unregister_thread();
 	return NULL;

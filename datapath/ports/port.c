@@ -13,6 +13,7 @@ static const struct {
 	{PROTO_PORT_TAP, &port_tap_ops, 1, PORT_QUEUES_MAX},
 	{PROTO_PORT_PACKET, &port_packet_socket_ops, 1, PORT_QUEUES_MAX},
 	{PROTO_PORT_MEMORY, &port_memory_ops, 0, 0},
+	{PROTO_PORT_PCAP, &port_pcap_ops, 1, 2},
 	{PORT_TYPE_VXLAN, &port_vxlan_ops, 2, PORT_QUEUES_MAX},
 };
 
@@ -34,6 +35,7 @@ int port_new(struct port **port, uint32_t type, const struct proto_ref *ref, con
 	made->features = made->ops->features;
 	made->queue_count = fd_count;
 	made->receive_count = fd_count;
+	made->wait_fd = -1;
 	for (uint32_t i = 0; i < fd_count; i++)
 		made->fds[i] = fds[i];
 	error = made->ops->open == NULL ? 0 : made->ops->open(made);
@@ -46,6 +48,16 @@ fail:
 		close(fds[i]);
 	free(made);
 	return error;
+}
+
+int port_configure(struct port *port, const struct proto_port *record)
+{
+	return port->ops->configure == NULL ? 0 : port->ops->configure(port, record);
+}
+
+bool port_differs(const struct port *port, const struct proto_port *record)
+{
+	return port->ops->differs != NULL && port->ops->differs(port, record);
 }
 
 void port_ref(struct port *port)

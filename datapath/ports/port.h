@@ -8,8 +8,8 @@
  * by workers as long as a configuration refers to it, and is closed with the
  * last such configuration.
  *
- * Life cycle: port_new() -> open() -> receive() and transmit() by workers ->
- * close(). Each queue is received from by one worker; any worker transmits.
+ * Life cycle: port_new() -> open() -> configure() -> receive() and transmit() by
+ * workers -> close(). Each queue is received from by one worker; any worker transmits.
  */
 
 #include <stdbool.h>
@@ -38,7 +38,18 @@ struct port_ops {
 
 	/* Takes over port->fds as far as it uses them. Returns 0 or a negative errno. */
 	int (*open)(struct port *port);
-	/* Frees what open() made; the descriptors are closed by the caller. May be NULL. */
+	/*
+	 * Takes what the record says for this type of port; after open(), before anybody uses the
+	 * port. May be NULL. Returns 0 or a negative errno.
+	 */
+	int (*configure)(struct port *port, const struct proto_port *record);
+	/*
+	 * Whether configure() would make another port of it, so that one must take its place, on
+	 * the same descriptors. NULL: never.
+	 */
+	bool (*differs)(const struct port *port, const struct proto_port *record);
+	/* Frees what open() and configure() made; the descriptors are closed by the caller. May be
+	 * NULL. */
 	void (*close)(struct port *port);
 
 	/*
@@ -69,6 +80,7 @@ struct port {
 	uint32_t receive_count; /* queues that are received from; a memory port's has no descriptor
 				 */
 	int fds[PORT_QUEUES_MAX];
+	int wait_fd;   /* what is ready when there is something to receive; -1: the queue's own */
 	bool attached; /* its queues were given to workers; main thread only */
 	void *private;
 };
@@ -82,10 +94,16 @@ int port_new(struct port **port, uint32_t type, const struct proto_ref *ref, con
 
 #define PORT_TYPE_VXLAN 1000u /* made for the VTEP; not a type that can be configured */
 
+/* Tells a new port what its record says besides. Returns 0 or a negative errno. */
+int port_configure(struct port *port, const struct proto_port *record);
+/* Whether a port that was configured has to be made anew to be as the record says. */
+bool port_differs(const struct port *port, const struct proto_port *record);
+
 /* Take and give back a reference; NULL is accepted. The last one closes the port. */
 void port_ref(struct port *port);
 void port_unref(struct port *port);
 
-extern const struct port_ops port_tap_ops, port_packet_socket_ops, port_vxlan_ops, port_memory_ops;
+extern const struct port_ops port_tap_ops, port_packet_socket_ops, port_vxlan_ops, port_memory_ops,
+	port_pcap_ops;
 
 #endif

@@ -26,6 +26,10 @@ static int tap_receive(struct port *port, unsigned queue, struct receiver *recei
 			continue;
 		if (size < 0)
 			return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+		/* No TAP ends like this: whatever it is, it would be ready for ever. */
+		if (size == 0)
+			return -ENODEV;
+		bytes += (size_t)size;
 		if ((size_t)size < sizeof(slot->header)) {
 			receiver_drop(receiver, DROP_TOO_SHORT, 0);
 			continue;
@@ -33,7 +37,6 @@ static int tap_receive(struct port *port, unsigned queue, struct receiver *recei
 		packet = receiver_take(receiver, 0, (size_t)size - sizeof(slot->header));
 		if (packet != NULL)
 			batch_add(batch, packet);
-		bytes += (size_t)size;
 	}
 	return 0;
 }

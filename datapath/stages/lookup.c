@@ -40,7 +40,8 @@ static enum drop_reason lookup(struct worker *worker, struct packet *packet)
 
 	packet->port_out = packet->peer_out = PROTO_NO_INDEX;
 	if ((packet->flags & PACKET_GROUP) == 0 &&
-	    fdb_lookup(worker->shared->fdb, packet->fdb_key, &destination))
+	    fdb_lookup_fresh(worker->shared->fdb, packet->fdb_key, worker->now_seconds,
+			     worker->config->segments[packet->segment].ageing, &destination))
 		return (destination & FDB_TO_PEER) != 0
 			       ? to_peer(worker->config, packet, destination & FDB_INDEX_MASK)
 			       : to_port(worker->config, packet, destination & FDB_INDEX_MASK);

@@ -38,8 +38,8 @@ static void cut(struct worker *worker, struct packet *packet, uint32_t quantum,
 {
 	uint32_t payload = packet->size - packet->payload_offset;
 	/* All but the last are of this size. */
-	uint32_t frame_size = (packet->wire_size - payload) / packet->frame_count +
-			      packet->offload.gso_size;
+	uint32_t frame_size =
+		(packet->wire_size - payload) / packet->frame_count + packet->offload.gso_size;
 	uint32_t frames = quantum / frame_size;
 	uint32_t lost_frames = 0, lost_bytes = 0;
 	struct packet former = *packet;

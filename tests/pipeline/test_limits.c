@@ -225,7 +225,8 @@ static void floods_two_hundred_ports(void **state)
 	assert_int_equal(rig->worker.stats->segments[0].flooded, BATCH_SIZE);
 }
 
-/* What the kernel does not take is a drop of the port that it came from, with the kernel's reason. */
+/* What the kernel does not take is a drop of the port that it came from, with the kernel's reason.
+ */
 static void counts_what_a_port_refuses(void **state)
 {
 	static const enum drop_reason reasons[] = {DROP_PORT_FULL, DROP_PORT_DOWN,  DROP_PORT_GONE,
@@ -289,8 +290,7 @@ static void build_reply(bool ipv6, uint32_t mtu)
 		ip[9] = 1;
 		frame_put16(ip + 10, ~frame_sum(0, ip, 20));
 	}
-	frame_put16(icmp + 2,
-		    ~frame_sum(ipv6 ? frame_pseudo_sum(&reply, 58) : 0, icmp, 8 + quote));
+	frame_put16(icmp + 2, ~frame_sum(ipv6 ? frame_pseudo_sum(&reply, 58) : 0, icmp, 8 + quote));
 }
 
 static void answers_what_is_too_big(void **state)
@@ -458,8 +458,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(recovers_from_a_lack_of_packets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(recovers_from_a_lack_of_buffers, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(tells_reasons_of_one_batch_apart, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(counts_copies_that_find_no_packet, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(tells_reasons_of_one_batch_apart, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(counts_copies_that_find_no_packet, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(floods_two_hundred_ports, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(counts_what_a_port_refuses, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(answers_what_is_too_big, set_up, tear_down),

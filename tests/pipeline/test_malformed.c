@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * What no well-behaved workload sends: headers that are cut off, virtio-net headers that lie, frames
- * that are too long. Whatever comes in is forwarded or dropped with a reason, and counted once.
+ * What no well-behaved workload sends: headers that are cut off, virtio-net headers that lie,
+ * frames that are too long. Whatever comes in is forwarded or dropped with a reason, and counted
+ * once.
  */
 
 #include <setjmp.h>
@@ -68,7 +69,7 @@ static uint64_t discard(struct rig *rig)
 
 /* Sends it, and asserts that it is counted. Returns whether it was dropped. */
 static bool try(struct rig *rig, const struct virtio_net_hdr *offload, const uint8_t *data,
-		 size_t size)
+		size_t size)
 {
 	struct stats_port *stats = &rig->worker.stats->ports[IN];
 	uint64_t received = stats->rx_packets, drops = rig_all_drops(rig, IN);
@@ -83,8 +84,7 @@ static bool try(struct rig *rig, const struct virtio_net_hdr *offload, const uin
 		assert_int_equal(stats->forwarded, forwarded);
 	} else {
 		assert_int_equal(rig_all_drops(rig, IN), drops);
-		assert_int_equal(stats->forwarded - forwarded,
-				 4 * (stats->rx_packets - received));
+		assert_int_equal(stats->forwarded - forwarded, 4 * (stats->rx_packets - received));
 	}
 	return left == 0;
 }
@@ -99,9 +99,19 @@ static const struct frame_spec kinds[] = {
 	{.protocol = 17, .payload_size = 30, .fragment = 0x2000},
 	{.protocol = 1, .payload_size = 30},
 	{.ipv6 = true, .protocol = 6, .payload_size = 20, .option_size = 24, .partial = true},
-	{.ipv6 = true, .protocol = 6, .payload_size = 100, .gso_size = 30, .partial = true, .tags = 1},
+	{.ipv6 = true,
+	 .protocol = 6,
+	 .payload_size = 100,
+	 .gso_size = 30,
+	 .partial = true,
+	 .tags = 1},
 	{.ipv6 = true, .protocol = 17, .payload_size = 20, .fragment = 0x0009, .option_size = 8},
-	{.ipv6 = true, .protocol = 17, .payload_size = 90, .gso_size = 44, .partial = true, .tags = 2},
+	{.ipv6 = true,
+	 .protocol = 17,
+	 .payload_size = 90,
+	 .gso_size = 44,
+	 .partial = true,
+	 .tags = 2},
 	{.ipv6 = true, .protocol = 58, .payload_size = 30},
 };
 

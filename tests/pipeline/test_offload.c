@@ -205,8 +205,7 @@ static void flood(struct rig *rig, uint32_t ingress, const struct frame_spec *sp
 
 		if (port == ingress)
 			continue;
-		expect_super(rig, port, spec,
-			     vid == 0 ? 0 : (uint16_t)((tci_in & 0xf000) | vid));
+		expect_super(rig, port, spec, vid == 0 ? 0 : (uint16_t)((tci_in & 0xf000) | vid));
 		assert_int_equal(stats->ports[port].tx_packets - before[port].tx_packets,
 				 frames_of(spec));
 		assert_int_equal(stats->ports[port].tx_bytes - before[port].tx_bytes,
@@ -230,7 +229,11 @@ static const struct frame_spec specs[] = {
 	 .ecn = true},
 	{.protocol = 6, .payload_size = 2000, .gso_size = 1000, .option_size = 8, .partial = true},
 	/* The largest of all, and cut into many. */
-	{.protocol = 6, .payload_size = 65495, .gso_size = 1460, .tcp_flags = 0x18, .partial = true},
+	{.protocol = 6,
+	 .payload_size = 65495,
+	 .gso_size = 1460,
+	 .tcp_flags = 0x18,
+	 .partial = true},
 	{.protocol = 6, .payload_size = 65495, .gso_size = 100, .tcp_flags = 0x18, .partial = true},
 	{.ipv6 = true,
 	 .protocol = 6,
@@ -240,7 +243,11 @@ static const struct frame_spec specs[] = {
 	 .tcp_flags = 0x11,
 	 .partial = true},
 	{.ipv6 = true, .protocol = 6, .payload_size = 1411, .gso_size = 1410, .partial = true},
-	{.protocol = 17, .payload_size = 9999, .gso_size = 1001, .identification = 9, .partial = true},
+	{.protocol = 17,
+	 .payload_size = 9999,
+	 .gso_size = 1001,
+	 .identification = 9,
+	 .partial = true},
 	{.ipv6 = true, .protocol = 17, .payload_size = 12000, .gso_size = 1200, .partial = true},
 	/* A single frame: nothing to cut. */
 	{.protocol = 6, .payload_size = 1000, .gso_size = 1448, .partial = true},

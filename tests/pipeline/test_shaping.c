@@ -347,6 +347,7 @@ static void uplinks_and_peers_are_not_charged(void **state)
 {
 	struct rig *rig = *state;
 	struct stats_tenant *tenant = &rig->worker.stats->tenants[0];
+	static const uint8_t tag[4] = {0x81, 0x00, 0x00, 0x64};
 	uint8_t frame[1000], tagged[1004];
 	size_t size = rig_frame(frame, sizeof(frame), MAC_B, 0x020000000009ull, TYPE);
 
@@ -357,7 +358,7 @@ static void uplinks_and_peers_are_not_charged(void **state)
 	rig_rate(rig, SHAPER_PORT_SEND, VTEP, 8000);
 	rig_rate(rig, SHAPER_PORT_RECEIVE, VTEP, 8000);
 	memcpy(tagged, frame, 12);
-	memcpy(tagged + 12, "\x81\x00\x00\x64", 4);
+	memcpy(tagged + 12, tag, sizeof(tag));
 	memcpy(tagged + 16, frame + 12, size - 12);
 	for (unsigned i = 0; i < 5; i++) {
 		rig_send(rig, UPLINK, tagged, sizeof(tagged));

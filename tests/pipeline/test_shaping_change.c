@@ -159,7 +159,11 @@ static void cuts_super_packets(void **state)
 		{.protocol = 6, .partial = true, .gso_size = 1448, .payload_size = 12 * 1448},
 		{.protocol = 6, .partial = true, .gso_size = 1448, .payload_size = 2 * 1448 + 1},
 		{.protocol = 6, .partial = true, .gso_size = 536, .payload_size = 31 * 536 + 7},
-		{.protocol = 6, .partial = true, .gso_size = 1000, .payload_size = 12345, .ipv6 = true},
+		{.protocol = 6,
+		 .partial = true,
+		 .gso_size = 1000,
+		 .payload_size = 12345,
+		 .ipv6 = true},
 	};
 
 	for (unsigned i = 0; i < 4; i++) {

@@ -157,8 +157,7 @@ static inline void expect_frame(struct fixture *fixture, struct port *port,
 	assert_int_equal(packet->size, frame->size);
 	assert_int_equal(packet_read(packet, 0, octets, FRAME_MAX), frame->size);
 	assert_memory_equal(octets, frame->octets, frame->size);
-	assert_int_equal(packet->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM,
-			 frame->offload.flags);
+	assert_int_equal(packet->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM, frame->offload.flags);
 	assert_int_equal(packet->offload.gso_type, frame->offload.gso_type);
 	assert_int_equal(packet->offload.gso_size, frame->offload.gso_size);
 	if (frame->offload.flags != 0) {
@@ -193,6 +192,23 @@ static inline enum drop_reason transmit(struct fixture *fixture, struct port *po
 	return result;
 }
 
+/* The kernel notices later that an interface that is up has its link, and drops frames until then.
+ */
+static inline void wait_for_link(const char *ifname)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	uint64_t end = now_ms() + DEADLINE_MS;
+	struct ifreq request = {.ifr_flags = 0};
+
+	assert_true(fd >= 0);
+	strncpy(request.ifr_name, ifname, IFNAMSIZ - 1);
+	do {
+		assert_int_equal(ioctl(fd, SIOCGIFFLAGS, &request), 0);
+	} while ((request.ifr_flags & IFF_RUNNING) == 0 && poll(NULL, 0, 1) == 0 && now_ms() < end);
+	assert_true((request.ifr_flags & IFF_RUNNING) != 0);
+	close(fd);
+}
+
 /* A packet socket with virtio-net headers on an interface. */
 static inline int open_packet_socket(const char *ifname, bool auxdata)
 {
@@ -202,6 +218,7 @@ static inline int open_packet_socket(const char *ifname, bool auxdata)
 	assert_true(fd >= 0);
 	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), 0);
 	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)), 0);
+	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one)), 0);
 	if (auxdata)
 		assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &one, sizeof(one)), 0);
 	address.sll_ifindex = (int)if_nametoindex(ifname);

@@ -26,12 +26,12 @@
 #include "datapath/ports/port.h"
 #include "datapath/transaction.h"
 
-#define DEADLINE_MS  20000
-#define FDB_BUCKETS  1024u
-#define WORKERS	     2u
-#define HEADER_SIZE  sizeof(struct virtio_net_hdr)
-#define PORTS_MAX    8u
-#define INCARNATION  1000u /* of the objects that a test makes first */
+#define DEADLINE_MS 20000
+#define FDB_BUCKETS 1024u
+#define WORKERS	    2u
+#define HEADER_SIZE sizeof(struct virtio_net_hdr)
+#define PORTS_MAX   8u
+#define INCARNATION 1000u /* of the objects that a test makes first */
 
 struct fixture {
 	int open_before;
@@ -81,12 +81,13 @@ static inline void serve(struct fixture *fixture)
 static inline void tell_fds(struct fixture *fixture, uint16_t type, const void *record, size_t size,
 			    const int *fds, uint32_t count)
 {
-	assert_int_equal(
-		channel_append(fixture->daemon, type, record, (uint16_t)size, fds, count), 0);
+	assert_int_equal(channel_append(fixture->daemon, type, record, (uint16_t)size, fds, count),
+			 0);
 }
 
 #define tell(fixture, type, ...)                                                                   \
-	tell_fds(fixture, type, &(__VA_ARGS__), sizeof(__VA_ARGS__), NULL, 0)
+	tell_fds(fixture, type, (__typeof__(__VA_ARGS__)[1]){__VA_ARGS__}, sizeof(__VA_ARGS__),    \
+		 NULL, 0)
 
 static inline void tell_memory(struct fixture *fixture, uint32_t kind, uint64_t size, int fd)
 {
@@ -132,8 +133,8 @@ static inline void tell_port(struct fixture *fixture, const struct proto_port *p
 	uint32_t index = port->ref.index;
 	int fds[2];
 
-	assert_int_equal(
-		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds),
+			 0);
 	tell_fds(fixture, PROTO_PORT_SET, port, sizeof(*port), fds, 1);
 	close(fds[0]);
 	if (fixture->far[index] >= 0)
@@ -278,8 +279,7 @@ static inline uint32_t receive_frame(struct fixture *fixture, uint32_t port, int
 }
 
 /* Sums a counter of a port, or any other object, over the workers. */
-#define counter(fixture, place)                                                                    \
-	sum_of(fixture, offsetof(struct stats_worker, place))
+#define counter(fixture, place) sum_of(fixture, offsetof(struct stats_worker, place))
 
 static inline uint64_t sum_of(const struct fixture *fixture, size_t offset)
 {

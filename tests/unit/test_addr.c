@@ -289,6 +289,10 @@ static void names(void **state)
 	}
 	assert_false(addr_name_valid(NULL));
 	assert_false(addr_ifname_valid(NULL));
+	/* Names like others for what is no interface. */
+	assert_true(addr_name_valid("all") && addr_name_valid("default"));
+	assert_false(addr_ifname_valid("all") || addr_ifname_valid("default"));
+	assert_true(addr_ifname_valid("all0") && addr_ifname_valid("defaul"));
 }
 
 static void name_lengths(void **state)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -150,6 +151,7 @@ static void journal_gets_priorities(void **state)
 		 (unsigned long long)status.st_ino);
 	setenv("JOURNAL_STREAM", stream, 1);
 	log_init("prog", LOG_LEVEL_DEBUG);
+	log_to_journal(-1); /* where this test runs under systemd, log_init() has found it */
 	log_error("one");
 	log_warning("two");
 	log_info("three\n<0>four");
@@ -166,6 +168,60 @@ static void journal_gets_priorities(void **state)
 	assert_string_equal(behind_stamp(captured(capture)), "prog error: one\n");
 }
 
+/* Returns the next datagram, "" for none. */
+static const char *entry(int journal, struct capture *capture)
+{
+	ssize_t size = recv(journal, capture->text, sizeof(capture->text) - 1, MSG_DONTWAIT);
+
+	capture->text[size > 0 ? size : 0] = '\0';
+	return capture->text;
+}
+
+static void journal_gets_fields(void **state)
+{
+	const struct log_object uplink = {.port = "eth1"};
+	const struct log_object port = {.tenant = "acme", .segment = "web", .port = "web1"};
+	const struct log_object forged = {.tenant = "a\nPRIORITY=0"};
+	struct capture *capture = *state;
+	char text[5000];
+	int ends[2];
+
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends), 0);
+	log_init("prog", LOG_LEVEL_INFO);
+	log_to_journal(ends[0]);
+	log_warning("number %d\nPRIORITY=0", 1);
+	assert_string_equal(entry(ends[1], capture), "PRIORITY=4\nSYSLOG_IDENTIFIER=prog\n"
+						     "MESSAGE=number 1?PRIORITY=0\n");
+	log_about(LOG_LEVEL_INFO, &port, "two");
+	assert_string_equal(entry(ends[1], capture),
+			    "PRIORITY=6\nSYSLOG_IDENTIFIER=prog\nMESSAGE=two\n"
+			    "VSWITCH_TENANT=acme\nVSWITCH_SEGMENT=acme/web\n"
+			    "VSWITCH_PORT=acme/web1\n");
+	log_about(LOG_LEVEL_ERROR, &uplink, "three");
+	assert_string_equal(entry(ends[1], capture), "PRIORITY=3\nSYSLOG_IDENTIFIER=prog\n"
+						     "MESSAGE=three\nVSWITCH_PORT=eth1\n");
+	log_about(LOG_LEVEL_ERROR, &forged, "four");
+	assert_string_equal(entry(ends[1], capture), "PRIORITY=3\nSYSLOG_IDENTIFIER=prog\n"
+						     "MESSAGE=four\nVSWITCH_TENANT=a?PRIORITY=0\n");
+	log_about(LOG_LEVEL_DEBUG, &port, "five");
+	assert_string_equal(entry(ends[1], capture), "");
+
+	/* However long, the fields behind it are whole. */
+	log_about(LOG_LEVEL_INFO, &uplink, "%s", text);
+	assert_string_equal(strstr(entry(ends[1], capture), "xx..."), "xx...\nVSWITCH_PORT=eth1\n");
+	assert_string_equal(captured(capture), "");
+
+	/* Nobody there any more: nothing is lost. */
+	close(ends[1]);
+	log_about(LOG_LEVEL_INFO, &port, "six");
+	assert_string_equal(behind_stamp(captured(capture)), "prog info: six\n");
+	log_to_journal(-1);
+	log_about(LOG_LEVEL_INFO, &port, "seven");
+	assert_string_equal(behind_stamp(captured(capture)), "prog info: seven\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -175,6 +231,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(errno_is_kept, capture_begin, capture_end),
 		cmocka_unit_test_setup_teardown(journal_gets_priorities, capture_begin,
 						capture_end),
+		cmocka_unit_test_setup_teardown(journal_gets_fields, capture_begin, capture_end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

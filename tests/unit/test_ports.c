@@ -14,8 +14,16 @@ static const struct frame_spec specs[] = {
 	{.protocol = 17, .payload_size = 1000},
 	{.protocol = 6, .payload_size = 1460, .partial = true},
 	{.ipv6 = true, .protocol = 6, .payload_size = 700, .partial = true},
-	{.protocol = 6, .payload_size = 20000, .gso_size = 1448, .tcp_flags = 0x10, .partial = true},
-	{.protocol = 6, .payload_size = 65400, .gso_size = 1448, .tcp_flags = 0x10, .partial = true},
+	{.protocol = 6,
+	 .payload_size = 20000,
+	 .gso_size = 1448,
+	 .tcp_flags = 0x10,
+	 .partial = true},
+	{.protocol = 6,
+	 .payload_size = 65400,
+	 .gso_size = 1448,
+	 .tcp_flags = 0x10,
+	 .partial = true},
 	{.ipv6 = true,
 	 .protocol = 6,
 	 .payload_size = 60000,
@@ -38,8 +46,8 @@ static int open_tap(const char *ifname)
 	assert_int_equal(ioctl(fd, TUNSETVNETHDRSZ, &size), 0);
 	assert_int_equal(ioctl(fd, TUNSETVNETLE, &one), 0);
 	/* Checksums, TSO with ECN, and USO. */
-	assert_int_equal(ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 |
-							  TUN_F_TSO_ECN | 0x20 | 0x40),
+	assert_int_equal(ioctl(fd, TUNSETOFFLOAD,
+			       TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN | 0x20 | 0x40),
 			 0);
 	return fd;
 }
@@ -64,6 +72,7 @@ static struct port *tap_port(const char *ifname)
 	int fd = open_tap(ifname);
 
 	set_up_link(ifname);
+	wait_for_link(ifname);
 	return make_port(PROTO_PORT_TAP, &fd, 1);
 }
 
@@ -72,7 +81,7 @@ static void carries_frames(struct fixture *fixture, struct port *port, int peer,
 {
 	for (unsigned i = 0; i < COUNT(specs); i++) {
 		struct frame_spec spec = specs[i];
-		struct virtio_net_hdr offload;
+		struct virtio_net_hdr offload = {0};
 
 		spec.tags = tags;
 		frame_build(&frame, &spec);
@@ -83,8 +92,7 @@ static void carries_frames(struct fixture *fixture, struct port *port, int peer,
 		assert_memory_equal(octets, frame.octets, frame.size);
 		assert_int_equal(offload.gso_type, frame.offload.gso_type);
 		assert_int_equal(offload.gso_size, frame.offload.gso_size);
-		assert_int_equal(offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM,
-				 frame.offload.flags);
+		assert_int_equal(offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM, frame.offload.flags);
 	}
 }
 
@@ -156,6 +164,7 @@ static void tap_down_is_not_lost(void **state)
 					    &((struct fixture *)*state)->batch),
 			 0);
 	ip("link", "set", "dpt0", "up", NULL);
+	wait_for_link("dpt0");
 	close(peer);
 	peer = open_packet_socket("dpt0", false);
 	write_frame(peer, &frame);
@@ -218,6 +227,8 @@ static struct port *veth_port(void)
 	ip("link", "add", "dpv0", "type", "veth", "peer", "name", "dpv1", NULL);
 	set_up_link("dpv0");
 	set_up_link("dpv1");
+	wait_for_link("dpv0");
+	wait_for_link("dpv1");
 	fd = open_packet_socket("dpv0", true);
 	return make_port(PROTO_PORT_PACKET, &fd, 1);
 }
@@ -329,6 +340,8 @@ static void veth_down_may_be_lost(void **state)
 	assert_int_equal(receive(*state, port, 1), -ENETDOWN);
 	assert_int_equal(transmit(*state, port, &frame), DROP_PORT_DOWN);
 	ip("link", "set", "dpv0", "up", NULL);
+	wait_for_link("dpv0");
+	wait_for_link("dpv1");
 	/* The same socket works again, and so does a copy of it. */
 	fd = fcntl(port->fds[0], F_DUPFD_CLOEXEC, 0);
 	port_unref(port);

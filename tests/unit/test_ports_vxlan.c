@@ -65,8 +65,8 @@ static struct config *make_config(void)
 	assert_int_equal(config_set_segment(config, &segment), 0);
 	assert_int_equal(config_set_vtep(config, &vtep, NULL), 0);
 	for (uint32_t i = 0; i < PEERS; i++) {
-		struct proto_peer peer = {.ref = {i, 1},
-					  .addr = {AF_INET, .bytes = {127, 0, 0, (uint8_t)(2 + i)}}};
+		struct proto_peer peer = {
+			.ref = {i, 1}, .addr = {AF_INET, .bytes = {127, 0, 0, (uint8_t)(2 + i)}}};
 
 		assert_int_equal(config_set_peer(config, &peer), 0);
 	}
@@ -142,7 +142,9 @@ static struct packet *next_packet(struct vteps *vteps)
 	if (batch->count == 0)
 		return NULL;
 	packet = batch->packets[0];
-	memmove(batch->packets, batch->packets + 1, --batch->count * sizeof(batch->packets[0]));
+	batch->count--;
+	for (unsigned i = 0; i < batch->count; i++)
+		batch->packets[i] = batch->packets[i + 1];
 	return packet;
 }
 
@@ -173,7 +175,8 @@ static void carries_batches(void **state)
 	uint8_t results[BATCH_SIZE];
 
 	for (unsigned round = 0; round < 6; round++) {
-		struct frame_spec spec = {.protocol = round % 2 == 0 ? 6 : 17, .ipv6 = round % 3 == 0};
+		struct frame_spec spec = {.protocol = round % 2 == 0 ? 6 : 17,
+					  .ipv6 = round % 3 == 0};
 		unsigned count = round == 5 ? 1 : BATCH_SIZE;
 
 		for (unsigned i = 0; i < count; i++) {
@@ -325,7 +328,7 @@ static void gives_flows_their_ports(void **state)
 		struct packet *packet = packet_to(vteps, PLAIN, &spec);
 		uint8_t octets[2000], result;
 		uint16_t from;
-		size_t size;
+		size_t size = 0;
 
 		/* The inner flow differs in its ports. */
 		packet->flow_hash = (i % 64) * 2654435761u >> 3;
@@ -387,8 +390,11 @@ static void refuses_what_the_underlay_cannot_carry(void **state)
 
 	ip("link", "set", "lo", "mtu", "1500", NULL);
 	for (unsigned i = 0; i < 8; i++) {
-		struct frame_spec spec = {
-			.protocol = 17, .seed = i, .payload_size = i < 3 ? 1600 : i < 5 ? 1000 : 1800};
+		struct frame_spec spec = {.protocol = 17,
+					  .seed = i,
+					  .payload_size = i < 3	  ? 1600
+							  : i < 5 ? 1000
+								  : 1800};
 
 		packets[i] = packet_to(vteps, PEER, &spec);
 	}
@@ -517,12 +523,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(carries_batches, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(splits_what_is_more_than_a_batch, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(leaves_the_receiver_to_other_ports, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(splits_what_is_more_than_a_batch, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(leaves_the_receiver_to_other_ports, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(copies_tos_out_and_in, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(gives_flows_their_ports, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(an_unreachable_peer_hurts_no_other, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(refuses_what_the_underlay_cannot_carry, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_unreachable_peer_hurts_no_other, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(refuses_what_the_underlay_cannot_carry, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(carries_the_largest, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(says_when_there_is_no_route, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(refuses_bad_headers, set_up, tear_down),

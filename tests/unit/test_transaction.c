@@ -12,7 +12,8 @@ static void refuses_memories(void **state)
 		int seals;
 	} bad[] = {
 		{PROTO_MEMORY_STATS, STATS_MEMORY_SIZE, STATS_MEMORY_SIZE, STATS_MAGIC, 0},
-		{PROTO_MEMORY_STATS, STATS_MEMORY_SIZE, STATS_MEMORY_SIZE, STATS_MAGIC, F_SEAL_GROW},
+		{PROTO_MEMORY_STATS, STATS_MEMORY_SIZE, STATS_MEMORY_SIZE, STATS_MAGIC,
+		 F_SEAL_GROW},
 		{PROTO_MEMORY_STATS, STATS_MEMORY_SIZE - 1, STATS_MEMORY_SIZE, STATS_MAGIC,
 		 F_SEAL_SHRINK},
 		{PROTO_MEMORY_STATS, STATS_MEMORY_SIZE, STATS_MEMORY_SIZE - 1, STATS_MAGIC,
@@ -168,12 +169,30 @@ struct refusal {
 	} record;
 };
 
-#define REF(index)  {index, INCARNATION + (index)}
-#define STALE	    {0, 7}
-#define NONE	    {PROTO_NO_INDEX, 0}
-#define BEYOND	    {PROTO_INDEX_CAPACITY, 1}
-#define ADDRESS(d)  {AF_INET, .bytes = {192, 0, 2, d}}
-#define SEGMENT(...) {.segment = {__VA_ARGS__, .mtu = 1500, .ageing = 300}}
+#define REF(index)                                                                                 \
+	{                                                                                          \
+		index, INCARNATION + (index)                                                       \
+	}
+#define STALE                                                                                      \
+	{                                                                                          \
+		0, 7                                                                               \
+	}
+#define NONE                                                                                       \
+	{                                                                                          \
+		PROTO_NO_INDEX, 0                                                                  \
+	}
+#define BEYOND                                                                                     \
+	{                                                                                          \
+		PROTO_INDEX_CAPACITY, 1                                                            \
+	}
+#define ADDRESS(d)                                                                                 \
+	{                                                                                          \
+		AF_INET, .bytes = { 192, 0, 2, d }                                                 \
+	}
+#define SEGMENT(...)                                                                               \
+	{                                                                                          \
+		.segment = { __VA_ARGS__, .mtu = 1500, .ageing = 300 }                             \
+	}
 
 /* Against tenant 0, segment 0, ports 0 and 1. */
 static const struct refusal refusals[] = {
@@ -190,9 +209,15 @@ static const struct refusal refusals[] = {
 	{PROTO_SEGMENT_SET, EEXIST, SEGMENT(.ref = REF(1), .tenant = REF(0), .vni = 5000)},
 	{PROTO_SEGMENT_DEL, EBUSY, {.ref = REF(0)}},
 	{PROTO_SEGMENT_DEL, ENOENT, {.ref = REF(1)}},
-	{PROTO_PORT_SET, EEXIST, {.port = {.ref = STALE, .tenant = REF(0), .type = PROTO_PORT_TAP}}},
-	{PROTO_PORT_SET, ENOENT, {.port = {.ref = REF(2), .tenant = STALE, .type = PROTO_PORT_TAP}}},
-	{PROTO_PORT_SET, EINVAL, {.port = {.ref = BEYOND, .tenant = REF(0), .type = PROTO_PORT_TAP}}},
+	{PROTO_PORT_SET,
+	 EEXIST,
+	 {.port = {.ref = STALE, .tenant = REF(0), .type = PROTO_PORT_TAP}}},
+	{PROTO_PORT_SET,
+	 ENOENT,
+	 {.port = {.ref = REF(2), .tenant = STALE, .type = PROTO_PORT_TAP}}},
+	{PROTO_PORT_SET,
+	 EINVAL,
+	 {.port = {.ref = BEYOND, .tenant = REF(0), .type = PROTO_PORT_TAP}}},
 	{PROTO_PORT_SET,
 	 EINVAL,
 	 {.port = {.ref = REF(2), .tenant = REF(0), .type = PROTO_PORT_TAP, .fd_count = 1}}},
@@ -203,9 +228,11 @@ static const struct refusal refusals[] = {
 	{PROTO_MEMBER_DEL, ENOENT, {.member = {.port = REF(0), .segment = REF(1)}}},
 	{PROTO_VTEP_SET, EEXIST, {.vtep = {.ref = REF(0), .local = ADDRESS(1), .udp_port = 1}}},
 	{PROTO_VTEP_SET, EINVAL, {.vtep = {.ref = REF(5), .local = ADDRESS(1), .udp_port = 0}}},
-	{PROTO_VTEP_SET, EINVAL, {.vtep = {.ref = REF(5), .local = ADDRESS(1), .udp_port = 1 << 16}}},
-	{PROTO_PEER_SET, EINVAL, {.peer = {.ref = REF(0), .addr = {AF_INET6}}}},
-	{PROTO_PEER_SET, EINVAL, {.peer = {.ref = REF(0), .addr = {AF_INET}}}},
+	{PROTO_VTEP_SET,
+	 EINVAL,
+	 {.vtep = {.ref = REF(5), .local = ADDRESS(1), .udp_port = 1 << 16}}},
+	{PROTO_PEER_SET, EINVAL, {.peer = {.ref = REF(0), .addr = {.family = AF_INET6}}}},
+	{PROTO_PEER_SET, EINVAL, {.peer = {.ref = REF(0), .addr = {.family = AF_INET}}}},
 	{PROTO_PEER_DEL, ENOENT, {.ref = REF(0)}},
 	{PROTO_SEGMENT_PEER_SET, ENOENT, {.segment_peer = {.segment = REF(0), .peer = REF(0)}}},
 	{PROTO_SEGMENT_PEER_DEL, ENOENT, {.segment_peer = {.segment = REF(0), .peer = REF(0)}}},
@@ -362,18 +389,22 @@ static void holds_descriptors(void **state)
 	for (unsigned i = 0; i <= SWITCH_HOLD_FDS; i++)
 		fds[i] = dup(fixture->fdb_fd);
 	before = count_fds();
-	tell_fds(fixture, PROTO_HOLD, &(struct proto_hold){7, 3}, sizeof(struct proto_hold), fds, 3);
-	tell_fds(fixture, PROTO_HOLD, &(struct proto_hold){8, 1}, sizeof(struct proto_hold), fds, 1);
+	tell_fds(fixture, PROTO_HOLD, &(struct proto_hold){7, 3}, sizeof(struct proto_hold), fds,
+		 3);
+	tell_fds(fixture, PROTO_HOLD, &(struct proto_hold){8, 1}, sizeof(struct proto_hold), fds,
+		 1);
 	serve(fixture);
 	assert_int_equal(fixture->result, 0);
 	assert_int_equal(count_fds(), before + 4);
 	/* The same key again replaces what was held; without descriptors it is let go. */
-	tell_fds(fixture, PROTO_HOLD, &(struct proto_hold){7, 2}, sizeof(struct proto_hold), fds, 2);
+	tell_fds(fixture, PROTO_HOLD, &(struct proto_hold){7, 2}, sizeof(struct proto_hold), fds,
+		 2);
 	tell(fixture, PROTO_HOLD, (struct proto_hold){8, 0});
 	serve(fixture);
 	assert_int_equal(fixture->result, 0);
 	assert_int_equal(count_fds(), before + 2);
-	tell_fds(fixture, PROTO_HOLD, &(struct proto_hold){9, 2}, sizeof(struct proto_hold), fds, 1);
+	tell_fds(fixture, PROTO_HOLD, &(struct proto_hold){9, 2}, sizeof(struct proto_hold), fds,
+		 1);
 	serve(fixture);
 	assert_int_equal(fixture->result, -EPROTO);
 	tell_fds(fixture, PROTO_HOLD, &(struct proto_hold){9, SWITCH_HOLD_FDS + 1},

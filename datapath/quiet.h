@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VSWITCH_DATAPATH_QUIET_H
+#define VSWITCH_DATAPATH_QUIET_H
+
+/*
+ * How the main thread publishes a configuration and waits until no worker uses the former one:
+ * QSBR of liburcu, told to ThreadSanitizer, which cannot see into that library. Called by the main
+ * thread and by workers as said below.
+ */
+
+#include <urcu-qsbr.h>
+
+#include "datapath/worker.h"
+
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define QUIET_SANITIZED 1
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define QUIET_SANITIZED 1
+#endif
+
+#ifdef QUIET_SANITIZED
+#include <sanitizer/tsan_interface.h>
+#define quiet_acquire(shared) __tsan_acquire(shared)
+#define quiet_release(shared) __tsan_release(shared)
+#else
+#define quiet_acquire(shared) ((void)(shared))
+#define quiet_release(shared) ((void)(shared))
+#endif
+
+/* Main thread: workers use config from their next turn on. */
+static inline void quiet_publish(struct worker_shared *shared, struct config *config)
+{
+	quiet_release(shared);
+	rcu_assign_pointer(shared->config, config);
+}
+
+/* Main thread: returns when no worker uses what was published before. */
+static inline void quiet_wait(struct worker_shared *shared)
+{
+	synchronize_rcu();
+	quiet_acquire(shared);
+}
+
+/* Worker: what is published; valid until the worker says that it is quiet. */
+static inline const struct config *quiet_config(struct worker_shared *shared)
+{
+	const struct config *config = rcu_dereference(shared->config);
+
+	quiet_acquire(shared);
+	return config;
+}
+
+/* Worker: it uses nothing that was published, now … */
+static inline void quiet_point(struct worker_shared *shared)
+{
+	quiet_release(shared);
+	rcu_quiescent_state();
+}
+
+/* … or until rcu_thread_online(). */
+static inline void quiet_offline(struct worker_shared *shared)
+{
+	quiet_release(shared);
+	rcu_thread_offline();
+}
+
+#endif
