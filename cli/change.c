@@ -12,14 +12,18 @@ int change_send(struct cli *cli, const struct client_request *request)
 	struct client_answer answer;
 	int ret = client_call(cli->client, request, &answer);
 
-	return ret == CLI_DONE ? change_finish(cli, &answer) : ret;
+	return ret == CLI_DONE ? change_finish(cli, &answer, request->path) : ret;
 }
 
-int change_finish(struct cli *cli, struct client_answer *answer)
+/* What can wait says in its answer whether it does. */
+int change_finish(struct cli *cli, struct client_answer *answer, const char *path)
 {
-	const struct effect effect = {.generation = answer->generation};
+	const json_t *status = json_object_get(answer->body, "status");
+	const struct effect effect = {.generation = answer->generation,
+				      .object = json_object_get(status, "state") != NULL ? path
+											 : NULL};
 
-	cli->output->changed(answer->body);
+	cli->output->changed(answer->body, answer->generation);
 	client_answer_fini(answer);
 	return effect_wait(cli, &effect);
 }
@@ -33,9 +37,11 @@ int change_delete(struct cli *cli, const struct grammar_call *call, const char *
 	if (ret != CLI_DONE)
 		return ret;
 	if (answer.status < 400)
-		return change_finish(cli, &answer);
+		return change_finish(cli, &answer, path);
 	if (answer.status != 404 || grammar_text(call, "if-exists") == NULL)
 		ret = client_refused(&answer);
+	else
+		cli->output->changed(NULL, answer.generation);
 	client_answer_fini(&answer);
 	return ret;
 }

@@ -17,8 +17,9 @@ struct grammar_call;
 
 int change_send(struct cli *cli, const struct client_request *request);
 
-/* Prints an answer that accepts a change, ends it, and waits for the effect. */
-int change_finish(struct cli *cli, struct client_answer *answer);
+/* Prints an answer that accepts a change of the object at this path, ends it, and waits for the
+ * effect. */
+int change_finish(struct cli *cli, struct client_answer *answer, const char *path);
 
 /* DELETE; what is not there is no mistake with --if-exists. */
 int change_delete(struct cli *cli, const struct grammar_call *call, const char *path);

@@ -3,8 +3,31 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #define SENTENCE_SIZE 4096
+
+/* In double quotes where needed, since sentences have single ones around commands. */
+char *cli_quote(const char *word, char *quoted, size_t size)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_./:=@%+,-";
+	size_t used = 0;
+
+	if (word[0] != '\0' && strspn(word, plain) == strlen(word)) {
+		snprintf(quoted, size, "%s", word);
+		return quoted;
+	}
+	quoted[used++] = '"';
+	for (; *word != '\0' && used + 4 < size; word++) {
+		if (strchr("\"$`\\", *word) != NULL)
+			quoted[used++] = '\\';
+		quoted[used++] = *word;
+	}
+	quoted[used++] = '"';
+	quoted[used] = '\0';
+	return quoted;
+}
 
 void cli_error(const char *format, ...)
 {

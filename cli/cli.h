@@ -9,6 +9,7 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct client;
 struct output;
@@ -27,6 +28,9 @@ struct cli {
 	const struct output *output;
 	double wait; /* seconds that a change may take to be in effect */
 };
+
+/* Writes a word as a shell takes it, for a command that is suggested. Returns quoted. */
+char *cli_quote(const char *word, char *quoted, size_t size);
 
 /* Prints "vswitchctl: " and one sentence on stderr; control characters become '?'. */
 __attribute__((format(printf, 1, 2))) void cli_error(const char *format, ...);

@@ -14,6 +14,9 @@
 #define ANSWER_SIZE_MAX (512ul << 20) /* a table of a million addresses is a quarter of it */
 #define URL_SIZE	1024
 
+/* Of the longest path that a socket has, each character escaped. */
+#define QUOTED_SIZE 256
+
 struct client {
 	CURL *curl;
 	char *run_dir;
@@ -87,6 +90,7 @@ static size_t read_header(char *data, size_t size, size_t count, void *user)
 /* Says why there was no answer. */
 static int report_failure(const struct client *client, CURLcode code)
 {
+	char run_dir[QUOTED_SIZE];
 	long os_error = 0;
 
 	curl_easy_getinfo(client->curl, CURLINFO_OS_ERRNO, &os_error);
@@ -100,7 +104,7 @@ static int report_failure(const struct client *client, CURLcode code)
 		}
 		cli_error("no control daemon answers at %s: start it with 'vswitch-control "
 			  "--run-dir %s'",
-			  client->socket, client->run_dir);
+			  client->socket, cli_quote(client->run_dir, run_dir, sizeof(run_dir)));
 		return CLI_NO_DAEMON;
 	case CURLE_OPERATION_TIMEDOUT:
 		cli_error("the control daemon at %s takes connections but does not answer: look "

@@ -124,6 +124,7 @@ static int send_topology(struct cli *cli, const struct grammar_call *call, const
 	}
 	cli->output->changes(answer.body);
 	effect.generation = answer.generation;
+	effect.vtep = json_object_get(topology, "vtep") != NULL;
 	client_answer_fini(&answer);
 	if (grammar_text(call, "dry-run") != NULL)
 		return CLI_DONE;

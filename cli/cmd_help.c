@@ -4,6 +4,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/grammar.h"
+#include "cli/output.h"
 
 int cmd_help(struct cli *cli, const struct grammar_call *call)
 {
@@ -32,8 +33,13 @@ int cmd_help(struct cli *cli, const struct grammar_call *call)
 
 int cmd_version(struct cli *cli, const struct grammar_call *call)
 {
-	(void)cli;
+	json_t *body = json_pack("{s:s}", "version", VSWITCH_VERSION);
+
 	(void)call;
-	printf("vswitchctl %s\n", VSWITCH_VERSION);
+	if (cli->output == &output_json)
+		cli->output->object(body);
+	else
+		printf("vswitchctl %s\n", VSWITCH_VERSION);
+	json_decref(body);
 	return CLI_DONE;
 }

@@ -35,7 +35,7 @@ static int set_or_make(struct cli *cli, const struct grammar_call *call,
 	if (ret != CLI_DONE)
 		return ret;
 	if (answer.status < 400)
-		return change_finish(cli, &answer);
+		return change_finish(cli, &answer, request->path);
 	if (answer.status != 404 || object_info(call->command->object)->list_path != NULL) {
 		ret = client_refused(&answer);
 		client_answer_fini(&answer);

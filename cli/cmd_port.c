@@ -9,82 +9,27 @@
 #include "cli/object.h"
 #include "cli/output.h"
 
-/*
- * With --require a port that waits is refused. Only the daemons know whether it will, and only once
- * they have it: so the change is made, looked at, and taken back to what was there before, which
- * `former` holds (NULL: nothing).
- */
-static int take_back(struct cli *cli, const struct grammar_call *call, const char *path,
-		     json_t *former, const char *reason)
-{
-	const struct client_request request = {
-		.method = former != NULL ? "PUT" : "DELETE", .path = path, .body = former};
-	struct client_answer answer;
-	int ret = client_call(cli->client, &request, &answer);
+#define REQUIRE_QUERY "?require=true"
 
-	if (ret != CLI_DONE)
-		return ret;
-	client_answer_fini(&answer);
-	cli_error("port %s is refused, since it would not be in effect: %s", call->arguments[0],
-		  reason);
-	return CLI_REFUSED;
-}
-
-/* Reads what is at the path, NULL when nothing is. */
-static int read_former(struct cli *cli, const char *path, json_t **former)
-{
-	const struct client_request request = {.method = "GET", .path = path};
-	struct client_answer answer;
-	int ret = client_send(cli->client, &request, &answer);
-
-	if (ret != CLI_DONE)
-		return ret;
-	if (answer.status >= 400 && answer.status != 404)
-		ret = client_refused(&answer);
-	else if (answer.status < 400)
-		*former = json_incref(answer.body);
-	client_answer_fini(&answer);
-	return ret;
-}
-
-static int send_required(struct cli *cli, const struct grammar_call *call,
-			 const struct client_request *request)
-{
-	struct effect effect = {.port = request->path};
-	struct client_answer answer;
-	char reason[VALUE_ERROR_SIZE];
-	json_t *former = NULL;
-	int ret = read_former(cli, request->path, &former);
-
-	if (ret == CLI_DONE)
-		ret = client_call(cli->client, request, &answer);
-	if (ret == CLI_DONE) {
-		effect.generation = answer.generation;
-		ret = effect_look(cli, &effect, reason);
-		if (ret == CLI_NOT_IN_EFFECT)
-			ret = take_back(cli, call, request->path, former, reason);
-		if (ret == CLI_DONE)
-			cli->output->changed(answer.body);
-		client_answer_fini(&answer);
-	}
-	json_decref(former);
-	return ret;
-}
-
+/* With --require the daemon refuses a port that would wait, and changes nothing. */
 static int send_port(struct cli *cli, const struct grammar_call *call,
 		     const struct client_request *request)
 {
-	struct effect effect = {.port = request->path};
+	struct effect effect = {.object = request->path};
+	struct client_request sent = *request;
+	char path[OBJECT_PATH_SIZE + sizeof(REQUIRE_QUERY)];
 	struct client_answer answer;
 	int ret;
 
-	if (grammar_text(call, "require") != NULL)
-		return send_required(cli, call, request);
-	ret = client_call(cli->client, request, &answer);
+	if (grammar_text(call, "require") != NULL) {
+		snprintf(path, sizeof(path), "%s" REQUIRE_QUERY, request->path);
+		sent.path = path;
+	}
+	ret = client_call(cli->client, &sent, &answer);
 	if (ret != CLI_DONE)
 		return ret;
 	effect.generation = answer.generation;
-	cli->output->changed(answer.body);
+	cli->output->changed(answer.body, answer.generation);
 	client_answer_fini(&answer);
 	return effect_wait(cli, &effect);
 }

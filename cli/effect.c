@@ -8,8 +8,11 @@
 
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/value.h"
 
+#define RUN_DIR_SIZE	 256 /* quoted: a socket's path is shorter */
 #define POLL_INTERVAL_NS 20000000L
+#define VTEP_PATH	 "/v1/vtep"
 #define POLL_TIMEOUT	 5.0 /* seconds that one answer may take */
 
 static double now_seconds(void)
@@ -28,9 +31,9 @@ static int get(const struct cli *cli, const char *path, struct client_answer *an
 	return client_call(cli->client, &request, answer);
 }
 
-bool effect_port_waits(const json_t *port, const char **reason)
+bool effect_waits(const json_t *object, const char **reason)
 {
-	const json_t *status = json_object_get(port, "status");
+	const json_t *status = json_object_get(object, "status");
 	const char *state = json_string_value(json_object_get(status, "state"));
 	const char *text = json_string_value(json_object_get(status, "reason"));
 
@@ -45,6 +48,7 @@ static int look_at_generation(const struct cli *cli, uint64_t generation,
 	struct client_answer answer;
 	uint64_t applied;
 	const char *state, *problem;
+	char run_dir[RUN_DIR_SIZE];
 	int ret = get(cli, "/v1/status", &answer);
 
 	if (ret != CLI_DONE)
@@ -57,7 +61,7 @@ static int look_at_generation(const struct cli *cli, uint64_t generation,
 	if (state != NULL && strcmp(state, "connected") != 0)
 		snprintf(text, VALUE_ERROR_SIZE,
 			 "no datapath is running: start it with 'vswitch-datapath --run-dir %s'",
-			 cli->run_dir);
+			 cli_quote(cli->run_dir, run_dir, sizeof(run_dir)));
 	else if (applied < generation && problem != NULL)
 		snprintf(text, VALUE_ERROR_SIZE, "%s", problem);
 	else if (applied < generation)
@@ -69,7 +73,7 @@ static int look_at_generation(const struct cli *cli, uint64_t generation,
 	return CLI_DONE;
 }
 
-static int look_at_port(const struct cli *cli, const char *path, char text[VALUE_ERROR_SIZE])
+static int look_at_object(const struct cli *cli, const char *path, char text[VALUE_ERROR_SIZE])
 {
 	struct client_answer answer;
 	const char *reason;
@@ -78,8 +82,9 @@ static int look_at_port(const struct cli *cli, const char *path, char text[VALUE
 	if (ret != CLI_DONE)
 		return ret;
 	text[0] = '\0';
-	if (effect_port_waits(answer.body, &reason))
-		snprintf(text, VALUE_ERROR_SIZE, "the port waits: %s", reason);
+	if (effect_waits(answer.body, &reason))
+		snprintf(text, VALUE_ERROR_SIZE, "the %s waits: %s",
+			 strcmp(path, VTEP_PATH) == 0 ? "vtep" : "port", reason);
 	client_answer_fini(&answer);
 	return CLI_DONE;
 }
@@ -97,7 +102,7 @@ static int look_at_ports(const struct cli *cli, const json_t *names, char text[V
 	json_array_foreach (json_object_get(answer.body, "ports"), index, port) {
 		name = json_string_value(json_object_get(port, "name"));
 		if (name == NULL || json_object_get(names, name) == NULL ||
-		    !effect_port_waits(port, &reason))
+		    !effect_waits(port, &reason))
 			continue;
 		if (count++ == 0) {
 			first_name = name;
@@ -115,7 +120,8 @@ static int look_at_ports(const struct cli *cli, const json_t *names, char text[V
 	return CLI_DONE;
 }
 
-int effect_look(const struct cli *cli, const struct effect *effect, char text[VALUE_ERROR_SIZE])
+/* Returns as effect_wait() does, with what the change waits for in text. */
+static int look(const struct cli *cli, const struct effect *effect, char text[VALUE_ERROR_SIZE])
 {
 	const struct timespec interval = {.tv_nsec = POLL_INTERVAL_NS};
 	double deadline = now_seconds() + cli->wait;
@@ -123,8 +129,10 @@ int effect_look(const struct cli *cli, const struct effect *effect, char text[VA
 
 	for (;;) {
 		ret = look_at_generation(cli, effect->generation, text);
-		if (ret == CLI_DONE && text[0] == '\0' && effect->port != NULL)
-			ret = look_at_port(cli, effect->port, text);
+		if (ret == CLI_DONE && text[0] == '\0' && effect->object != NULL)
+			ret = look_at_object(cli, effect->object, text);
+		if (ret == CLI_DONE && text[0] == '\0' && effect->vtep)
+			ret = look_at_object(cli, VTEP_PATH, text);
 		if (ret == CLI_DONE && text[0] == '\0' && effect->ports != NULL)
 			ret = look_at_ports(cli, effect->ports, text);
 		if (ret != CLI_DONE || text[0] == '\0')
@@ -138,7 +146,7 @@ int effect_look(const struct cli *cli, const struct effect *effect, char text[VA
 int effect_wait(const struct cli *cli, const struct effect *effect)
 {
 	char text[VALUE_ERROR_SIZE];
-	int ret = effect_look(cli, effect, text);
+	int ret = look(cli, effect, text);
 
 	if (ret == CLI_NOT_IN_EFFECT)
 		cli_error("accepted, but not in effect after %g s: %s", cli->wait, text);

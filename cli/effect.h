@@ -12,27 +12,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cli/value.h"
-
 struct cli;
 
 struct effect {
 	uint64_t generation; /* 0: any */
-	const char *port;    /* the path of a port that must not be waiting, or NULL */
+	const char *object;  /* the path of a port or the vtep that must not be waiting, or NULL */
+	bool vtep;	     /* nor must the vtep */
 	const json_t *ports; /* an object with the names of ports that must not, or NULL */
 };
 
 /*
- * Returns CLI_DONE; or after cli->wait seconds CLI_NOT_IN_EFFECT, with what the change waits for in
- * text; or another exit code after saying why.
+ * Returns CLI_DONE; or after cli->wait seconds CLI_NOT_IN_EFFECT, having said what the change waits
+ * for; or another exit code after saying why.
  */
-int effect_look(const struct cli *cli, const struct effect *effect, char text[VALUE_ERROR_SIZE]);
-
-/* The same, and says what the change waits for. */
 int effect_wait(const struct cli *cli, const struct effect *effect);
 
-/* Whether this port, as the API answers it, waits; reason is then why, and valid while the port is.
- */
-bool effect_port_waits(const json_t *port, const char **reason);
+/* Whether this port or vtep, as the API answers it, waits; reason is then why, and valid while the
+ * object is. */
+bool effect_waits(const json_t *object, const char **reason);
 
 #endif

@@ -133,7 +133,8 @@ static const struct grammar_option *find_option(const struct grammar_option *opt
 }
 
 /* Each element of a list is checked for itself. What sets something can be set back. */
-static int check_value(struct parser *parser, const struct grammar_option *option, const char *text)
+static int check_value(struct parser *parser, const struct grammar_option *option, const char *text,
+		       int refusal)
 {
 	char what[32], element[ELEMENT_SIZE];
 
@@ -141,14 +142,14 @@ static int check_value(struct parser *parser, const struct grammar_option *optio
 	if (option->attribute != NULL && value_is_default(option->type, text))
 		return CLI_DONE;
 	if (!option->repeatable)
-		return value_check(option->type, what, text, parser->error) < 0 ? CLI_REFUSED
+		return value_check(option->type, what, text, parser->error) < 0 ? refusal
 										: CLI_DONE;
 	for (;; text++) {
 		size_t length = strcspn(text, ",");
 
 		snprintf(element, sizeof(element), "%.*s", (int)length, text);
 		if (value_check(option->type, what, element, parser->error) < 0)
-			return CLI_REFUSED;
+			return refusal;
 		text += length;
 		if (*text == '\0')
 			return CLI_DONE;
@@ -163,6 +164,8 @@ static int take_option(struct parser *parser, int argc, char **argv, int *index)
 	const char *name = argv[*index] + 2, *text = strchr(name, '=');
 	size_t length = text != NULL ? (size_t)(text - name) : strlen(name);
 	const struct grammar_option *option = find_option(grammar_globals, name, length);
+	/* What is not about the switch, no switch can refuse. */
+	int refusal = option != NULL ? CLI_USAGE : CLI_REFUSED;
 
 	if (option == NULL && call->command != NULL)
 		option = find_option(call->command->options, name, length);
@@ -193,7 +196,7 @@ static int take_option(struct parser *parser, int argc, char **argv, int *index)
 	else
 		text = text != NULL ? text + 1 : argv[*index];
 	call->values[call->value_count++] = (struct grammar_value){option, text};
-	return option->type == VALUE_FLAG ? CLI_DONE : check_value(parser, option, text);
+	return option->type == VALUE_FLAG ? CLI_DONE : check_value(parser, option, text, refusal);
 }
 
 /* What is missing at the end. */

@@ -75,7 +75,8 @@ void grammar_manual(FILE *file)
 		"in one sentence on standard error.\n.PP\n"
 		"Rates read as in \\fBtc\\fR(8): 10mbit, 1.5gbit, or none. Any other option of "
 		"\\fBset\\fR takes none as well, which puts the default back; where a value is a "
-		"name, which none may be, \\(aq\\(aq does. Options that can be given more than "
+		"name, which none may be, \\(aq\\(aq does, and for \\fB\\-\\-trunk\\fR "
+		"either. Options that can be given more than "
 		"once "
 		"take lists with commas, too.\n",
 		VSWITCH_VERSION);

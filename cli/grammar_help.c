@@ -60,7 +60,8 @@ static void print_list(FILE *file, const char *words)
 	print_options(file, grammar_globals);
 	fprintf(file, "\nRates read as in tc: 10mbit, 1.5gbit, or none. Any other option of 'set' "
 		      "takes none as well,\nwhich puts the default back; where a value is a name, "
-		      "which none may be, '' does.\n"
+		      "which none may be, '' does, and for "
+		      "--trunk either.\n"
 		      "Exit codes: 0 done and in effect, 1 refused, 2 not a command, 3 no control "
 		      "daemon,\n4 accepted but not in effect within --wait.\n");
 }

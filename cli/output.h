@@ -11,6 +11,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 enum output_format {
 	OUTPUT_TEXT,   /* as it is; a list with commas between */
@@ -39,8 +40,9 @@ struct output {
 	void (*list)(const json_t *body, const char *key, const struct output_column *columns);
 	/* One object, every member of it. */
 	void (*object)(const json_t *body);
-	/* An object as it is after a change that was asked for: nothing, for people. */
-	void (*changed)(const json_t *body);
+	/* An object as it is after a change that was asked for (NULL: it is no more), and the
+	 * generation: nothing, for people. */
+	void (*changed)(const json_t *body, uint64_t generation);
 	/* What apply changed, or would. */
 	void (*changes)(const json_t *body);
 	/* The daemons; ports is the list of ports, or NULL. */

@@ -13,6 +13,15 @@ static void print(const json_t *body)
 	putchar('\n');
 }
 
+static void print_changed(const json_t *body, uint64_t generation)
+{
+	json_t *only =
+		body == NULL ? json_pack("{s:I}", "generation", (json_int_t)generation) : NULL;
+
+	print(body != NULL ? body : only);
+	json_decref(only);
+}
+
 static void print_list(const json_t *body, const char *key, const struct output_column *columns)
 {
 	(void)key;
@@ -40,7 +49,7 @@ static void print_look(const struct output_look *look)
 const struct output output_json = {
 	.list = print_list,
 	.object = print,
-	.changed = print,
+	.changed = print_changed,
 	.changes = print,
 	.status = print_status,
 	.stats = print_look,

@@ -116,9 +116,10 @@ static void print_object(const json_t *body)
 	table_finish(table, stdout);
 }
 
-static void print_nothing(const json_t *body)
+static void print_nothing(const json_t *body, uint64_t generation)
 {
 	(void)body;
+	(void)generation;
 }
 
 static void print_changes(const json_t *body)
@@ -186,6 +187,8 @@ static void put_counts(struct table *table, const json_t *body)
 		{"uplinks", "uplink"},
 	};
 	const json_t *counts = json_object_get(body, "counts");
+	const char *state =
+		json_string_value(json_object_get(json_object_get(body, "datapath"), "state"));
 	json_int_t generation = json_integer_value(json_object_get(body, "generation"));
 	json_int_t applied = json_integer_value(json_object_get(body, "applied-generation"));
 	json_int_t waiting = json_integer_value(json_object_get(counts, "waiting-ports"));
@@ -197,8 +200,12 @@ static void put_counts(struct table *table, const json_t *body)
 	table_put(table, "%" JSON_INTEGER_FORMAT, generation);
 	if (applied == generation)
 		table_put(table, ", in effect");
-	else
+	else if (applied != 0)
 		table_put(table, ", but %" JSON_INTEGER_FORMAT " is in effect", applied);
+	else if (state == NULL || strcmp(state, "connected") != 0)
+		table_put(table, ", not in effect: no datapath is running");
+	else
+		table_put(table, ", not in effect yet");
 	table_row(table);
 	table_cell(table, false);
 	table_put(table, "objects");
@@ -226,7 +233,7 @@ static void print_status(const json_t *body, const json_t *ports)
 	put_daemon(table, "datapath", datapath, state != NULL ? state : "unknown");
 	put_counts(table, body);
 	json_array_foreach (ports, index, element) {
-		if (!effect_port_waits(element, &reason))
+		if (!effect_waits(element, &reason))
 			continue;
 		table_row(table);
 		table_cell(table, false);

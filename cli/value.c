@@ -34,11 +34,10 @@ static bool is_seconds(const char *text)
 	size_t whole = strspn(text, "0123456789");
 	size_t fraction = 0;
 
-	if (whole == 0 || whole > 6)
-		return false;
 	if (text[whole] == '.')
 		fraction = 1 + strspn(text + whole + 1, "0123456789");
-	return fraction != 1 && fraction < 10 && text[whole + fraction] == '\0';
+	return whole + fraction > 0 && whole <= 6 && fraction != 1 && fraction < 10 &&
+	       text[whole + fraction] == '\0';
 }
 
 /* Whether the first `length` characters are a name. */
@@ -88,6 +87,11 @@ static bool is_netns(const char *text)
 	return addr_name_valid(text);
 }
 
+static bool is_directory(const char *text)
+{
+	return text[0] != '\0';
+}
+
 static bool is_rate(const char *text)
 {
 	uint64_t rate;
@@ -116,6 +120,29 @@ static bool is_prefix(const char *text)
 	return addr_prefix_parse(text, &prefix) == 0;
 }
 
+/* Names with '/' between; a path from the root is judged by the control daemon, which knows where
+ * captures are. */
+static bool is_file(const char *text)
+{
+	size_t length;
+
+	for (const char *part = text[0] == '/' ? text + 1 : text;; part += length + 1) {
+		length = strcspn(part, "/");
+		if (!is_name_part(part, length))
+			return false;
+		if (part[length] == '\0')
+			return true;
+	}
+}
+
+static bool is_replay(const char *text)
+{
+	uint64_t rate;
+
+	return strcmp(text, "own") == 0 || strcmp(text, "max") == 0 ||
+	       (rate_parse(text, &rate) == 0 && rate != 0);
+}
+
 /* Every type: how a text is checked, what it is called, and how to write it. */
 static const struct {
 	bool (*valid)(const char *text);
@@ -125,7 +152,8 @@ static const struct {
 } types[] = {
 	[VALUE_FLAG] = {NULL, NULL, NULL, NULL},
 	[VALUE_TEXT] = {NULL, NULL, NULL, NULL},
-	[VALUE_SECONDS] = {is_seconds, NULL, "a time", "write seconds, as 2 or 0.5"},
+	[VALUE_DIRECTORY] = {is_directory, NULL, "a directory", "write its path"},
+	[VALUE_SECONDS] = {is_seconds, NULL, "a time", "write seconds, as 2 or .5"},
 	[VALUE_NAME] = {addr_name_valid, NULL, "a valid name", NAME_RULE},
 	[VALUE_SEGMENT] = {is_full_name, NULL, "the name of a segment",
 			   "write TENANT/NAME, and in each " NAME_RULE},
@@ -137,7 +165,7 @@ static const struct {
 			 "write NAME=VID or TENANT/NAME=VID, as in acme/web=100"},
 	[VALUE_IFNAME] = {addr_ifname_valid, NULL, "a valid interface name",
 			  "use up to 15 letters, digits, '_', '.' and '-', the first a letter or "
-			  "a digit"},
+			  "a digit, and neither all nor default"},
 	[VALUE_NETNS] = {is_netns, NULL, "a network namespace",
 			 "write its name, its path from /, or pid:N"},
 	[VALUE_RATE] = {is_rate, NULL, "a rate",
@@ -150,11 +178,16 @@ static const struct {
 	[VALUE_IP] = {is_ip, NULL, "an IP address", "write one as in 10.0.0.1 or 2001:db8::1"},
 	[VALUE_PREFIX] = {is_prefix, NULL, "an address with its prefix length",
 			  "write one as in 10.0.0.1/24"},
-	[VALUE_PORT_TYPE] = {NULL, "tap|veth|memory", "a port type",
-			     "use tap, veth, or memory for tests"},
+	[VALUE_PORT_TYPE] = {NULL, "tap|veth|netdev|pcap|memory", "a port type",
+			     "use tap, veth, netdev, pcap, or memory for tests"},
 	[VALUE_UP_DOWN] = {NULL, "up|down", "up or down", "write one of the two"},
 	[VALUE_KIND] = {NULL, "tenant|segment|port", "what has counters",
 			"write tenant, segment or port"},
+	[VALUE_FILE] = {is_file, NULL, "a capture file",
+			"write its path below pcap in the state directory, of letters, digits, "
+			"'_', '.' and '-'"},
+	[VALUE_REPLAY] = {is_replay, NULL, "a way to replay",
+			  "write own for the file's time stamps, max, or a rate as in 10mbit"},
 };
 _Static_assert(sizeof(types) / sizeof(types[0]) == VALUE_TYPE_COUNT, "a row for every type");
 
@@ -196,10 +229,13 @@ bool value_is_default(enum value_type type, const char *text)
 	case VALUE_SEGMENT:
 	case VALUE_PORT:
 	case VALUE_PLACE:
-	case VALUE_TRUNK:
 	case VALUE_IFNAME:
 	case VALUE_NETNS:
+	case VALUE_FILE:
 		return text[0] == '\0';
+	case VALUE_TRUNK:
+		/* A segment of this name is written with its tenant or its VID. */
+		return text[0] == '\0' || strcmp(text, "none") == 0;
 	default:
 		return strcmp(text, "none") == 0;
 	}

@@ -16,8 +16,9 @@
 #define VALUE_ERROR_SIZE 512
 
 enum value_type {
-	VALUE_FLAG,    /* an option that takes no value */
-	VALUE_TEXT,    /* anything: a file, a directory */
+	VALUE_FLAG, /* an option that takes no value */
+	VALUE_TEXT, /* anything: a file, a directory */
+	VALUE_DIRECTORY,
 	VALUE_SECONDS, /* decimal, with a fraction if wanted */
 	VALUE_NAME,    /* of a tenant, an uplink, or anything inside a tenant */
 	VALUE_SEGMENT, /* TENANT/NAME */
@@ -34,7 +35,9 @@ enum value_type {
 	VALUE_PREFIX, /* IP/LENGTH */
 	VALUE_PORT_TYPE,
 	VALUE_UP_DOWN,
-	VALUE_KIND, /* of objects that have counters */
+	VALUE_KIND,   /* of objects that have counters */
+	VALUE_FILE,   /* of captures: a name below the switch's own directory, or a path */
+	VALUE_REPLAY, /* own, max, or a rate */
 	VALUE_TYPE_COUNT
 };
 
@@ -47,7 +50,7 @@ int value_check(enum value_type type, const char *what, const char *text,
 
 /*
  * Whether text asks for the default in place of a value: "none"; or, where a value is a name and
- * none may be one, nothing at all. A rate of none is a value like others.
+ * none may be one, nothing at all. A trunk takes both. A rate of none is a value like others.
  */
 bool value_is_default(enum value_type type, const char *text);
 

@@ -6,15 +6,12 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -22,22 +19,30 @@
 #include "common/stats_layout.h"
 #include "control/access.h"
 #include "control/answer.h"
+#include "control/listen.h"
 #include "control/reconcile.h"
 #include "control/route.h"
 
 #define BODY_SIZE_MAX (16u * 1024 * 1024)
 /* Up to here a body is read to its end, so that the refusal is JSON like any other. */
 #define BODY_SIZE_READ	(64u * 1024 * 1024)
+#define BODY_SIZE_TCP	(64u * 1024) /* a GET has none */
 #define HEADER_SIZE_MAX (64u * 1024)
 #define TIMEOUT_SECONDS 30
-#define LISTEN_BACKLOG	128
 #define ALL_METHODS                                                                                \
 	(EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST | EVHTTP_REQ_PUT | EVHTTP_REQ_PATCH |  \
 	 EVHTTP_REQ_DELETE | EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT)
 
+/* Where requests come in. */
+struct entrance {
+	struct api *api;
+	struct evhttp *http;
+	bool is_tcp; /* nobody knows who asks: for reading */
+};
+
 struct api {
 	struct event_base *base;
-	struct evhttp *http;
+	struct entrance unix_entrance, tcp_entrance;
 	struct model *model;
 	struct store *store;
 	struct reconcile *reconcile;
@@ -48,19 +53,21 @@ struct api {
 
 struct arrival;
 
-static int listen_unix(const char *path, int *fd);
-static int replace_socket(const char *path, const struct sockaddr_un *address);
-static int start_http(struct api *api, int fd);
+static int start_http(struct api *api, struct entrance *entrance, int fd);
 static struct bufferevent *accept_connection(struct event_base *base, void *context);
 static void check_peer(evutil_socket_t unused, short events, void *context);
 static void send_away(evutil_socket_t fd, short events, void *context);
 static void arrival_free(struct arrival *arrival);
 static unsigned rights_of(const struct api *api, int fd);
 static void handle_http(struct evhttp_request *http, void *context);
-static void serve(struct api *api, struct evhttp_request *http, struct request *request);
-static int dispatch(struct api *api, struct evhttp_request *http, struct request *request,
-		    char **parts, size_t count);
-static int check_rights(const struct api *api, struct evhttp_request *http,
+static void serve(const struct entrance *entrance, struct evhttp_request *http,
+		  struct request *request);
+static int dispatch(const struct entrance *entrance, struct evhttp_request *http,
+		    struct request *request, char **parts, size_t count);
+static int check_framing(struct evhttp_request *http, struct request *request);
+static int check_entrance(const struct entrance *entrance, struct evhttp_request *http,
+			  struct request *request);
+static int check_rights(const struct entrance *entrance, struct evhttp_request *http,
 			const struct route *route, struct request *request);
 static int check_conditions(struct evhttp_request *http, const struct route *route,
 			    struct request *request);
@@ -93,14 +100,21 @@ int api_new(struct api **api, struct event_base *base, struct model *model, stru
 		.reconcile = reconcile,
 		.access = options->access,
 		.started = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec,
+		.tcp_entrance.is_tcp = true,
 	};
 	result = listen_unix(options->socket_path, &fd);
 	if (result < 0)
 		goto free_api;
 	made->socket_path = strdup(options->socket_path);
-	result = made->socket_path != NULL ? start_http(made, fd) : -ENOMEM;
+	result = made->socket_path != NULL ? start_http(made, &made->unix_entrance, fd) : -ENOMEM;
 	if (result < 0)
 		goto close_socket;
+	if (options->tcp_fd >= 0)
+		result = start_http(made, &made->tcp_entrance, options->tcp_fd);
+	if (result < 0) {
+		api_free(made);
+		return result;
+	}
 	*api = made;
 	return 0;
 close_socket:
@@ -117,74 +131,34 @@ void api_free(struct api *api)
 	if (api == NULL)
 		return;
 	unlink(api->socket_path);
-	evhttp_free(api->http);
+	evhttp_free(api->unix_entrance.http);
+	if (api->tcp_entrance.http != NULL)
+		evhttp_free(api->tcp_entrance.http);
 	free(api->socket_path);
 	free(api);
 }
 
-static int listen_unix(const char *path, int *fd)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int opened, result;
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, path);
-	result = replace_socket(path, &address);
-	if (result < 0)
-		return result;
-	opened = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (opened < 0)
-		return -errno;
-	/* Everybody may connect: what they may do is decided by their credentials. */
-	if (bind(opened, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-	    chmod(path, 0666) < 0 || listen(opened, LISTEN_BACKLOG) < 0) {
-		result = -errno;
-		close(opened);
-		return result;
-	}
-	*fd = opened;
-	return 0;
-}
-
-/* Removes a socket that a former daemon left; one that answers is in use. */
-static int replace_socket(const char *path, const struct sockaddr_un *address)
-{
-	struct stat status;
-	int fd, result = 0;
-
-	if (lstat(path, &status) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(status.st_mode))
-		return -EEXIST;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN)
-		result = -EADDRINUSE;
-	else if (unlink(path) < 0 && errno != ENOENT)
-		result = -errno;
-	close(fd);
-	return result;
-}
-
 /* Takes fd on success. */
-static int start_http(struct api *api, int fd)
+static int start_http(struct api *api, struct entrance *entrance, int fd)
 {
-	api->http = evhttp_new(api->base);
-	if (api->http == NULL)
+	struct evhttp *http = evhttp_new(api->base);
+
+	if (http == NULL)
 		return -ENOMEM;
-	evhttp_set_allowed_methods(api->http, ALL_METHODS);
-	evhttp_set_max_body_size(api->http, BODY_SIZE_READ);
-	evhttp_set_max_headers_size(api->http, HEADER_SIZE_MAX);
-	evhttp_set_timeout(api->http, TIMEOUT_SECONDS);
-	evhttp_set_default_content_type(api->http, NULL);
-	evhttp_set_bevcb(api->http, accept_connection, api);
-	evhttp_set_gencb(api->http, handle_http, api);
-	if (evhttp_accept_socket_with_handle(api->http, fd) == NULL) {
-		evhttp_free(api->http);
+	evhttp_set_allowed_methods(http, ALL_METHODS);
+	evhttp_set_max_body_size(http, entrance->is_tcp ? BODY_SIZE_TCP : BODY_SIZE_READ);
+	evhttp_set_max_headers_size(http, HEADER_SIZE_MAX);
+	evhttp_set_timeout(http, TIMEOUT_SECONDS);
+	evhttp_set_default_content_type(http, NULL);
+	if (!entrance->is_tcp)
+		evhttp_set_bevcb(http, accept_connection, api);
+	evhttp_set_gencb(http, handle_http, entrance);
+	if (evhttp_accept_socket_with_handle(http, fd) == NULL) {
+		evhttp_free(http);
 		return -ENOMEM;
 	}
+	entrance->api = api;
+	entrance->http = http;
 	return 0;
 }
 
@@ -257,7 +231,8 @@ static unsigned rights_of(const struct api *api, int fd)
 
 static void handle_http(struct evhttp_request *http, void *context)
 {
-	struct api *api = context;
+	const struct entrance *entrance = context;
+	struct api *api = entrance->api;
 	struct evkeyvalq query = {0};
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(http);
 	const char *text = uri != NULL ? evhttp_uri_get_query(uri) : NULL;
@@ -275,7 +250,7 @@ static void handle_http(struct evhttp_request *http, void *context)
 		problem_set(&request.problem, 400, "bad-parameter", NULL,
 			    "the query of the address is ill-formed: write it as ?name=value");
 	else
-		serve(api, http, &request);
+		serve(entrance, http, &request);
 	answer_send(http, &request);
 	evhttp_clear_headers(&query);
 	json_decref(request.body);
@@ -283,7 +258,8 @@ static void handle_http(struct evhttp_request *http, void *context)
 }
 
 /* Finds who answers, and lets him: afterwards the request has an answer or a problem. */
-static void serve(struct api *api, struct evhttp_request *http, struct request *request)
+static void serve(const struct entrance *entrance, struct evhttp_request *http,
+		  struct request *request)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(http);
 	const char *path = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
@@ -294,7 +270,7 @@ static void serve(struct api *api, struct evhttp_request *http, struct request *
 		problem_set(&request->problem, 404, "unknown-path", NULL,
 			    "there is nothing at this address: see docs/api/openapi.yaml");
 		count = 0;
-	} else if (dispatch(api, http, request, parts, count) < 0) {
+	} else if (dispatch(entrance, http, request, parts, count) < 0) {
 		request->status = 0;
 		if (request->problem.status == 0)
 			problem_set(&request->problem, 500, "no-memory", NULL,
@@ -304,13 +280,15 @@ static void serve(struct api *api, struct evhttp_request *http, struct request *
 		free(parts[--count]);
 }
 
-static int dispatch(struct api *api, struct evhttp_request *http, struct request *request,
-		    char **parts, size_t count)
+static int dispatch(const struct entrance *entrance, struct evhttp_request *http,
+		    struct request *request, char **parts, size_t count)
 {
 	const char *method = method_name(http);
 	char allow[ROUTE_ALLOW_SIZE];
 	const struct route *route = route_find(method, parts, count, request->args, allow);
 
+	if (check_framing(http, request) < 0 || check_entrance(entrance, http, request) < 0)
+		return -EINVAL;
 	if (route == NULL && allow[0] == '\0')
 		return problem_set(&request->problem, 404, "unknown-path", NULL,
 				   "there is nothing at this address: see docs/api/openapi.yaml");
@@ -322,7 +300,8 @@ static int dispatch(struct api *api, struct evhttp_request *http, struct request
 	}
 	request->is_put = strcmp(method, "PUT") == 0;
 	request->is_patch = strcmp(method, "PATCH") == 0;
-	if (check_rights(api, http, route, request) < 0 || check_queries(route, request) < 0 ||
+	request->is_delete = strcmp(method, "DELETE") == 0;
+	if (check_rights(entrance, http, route, request) < 0 || check_queries(route, request) < 0 ||
 	    check_conditions(http, route, request) < 0)
 		return -EINVAL;
 	if (route->has_body && read_body(http, request) < 0)
@@ -330,14 +309,58 @@ static int dispatch(struct api *api, struct evhttp_request *http, struct request
 	return route->handle(request);
 }
 
-static int check_rights(const struct api *api, struct evhttp_request *http,
+/*
+ * RFC 9112 section 6.3: where a message ends must not be a matter of opinion. The connection ends
+ * with the answer, since what follows cannot be believed. libevent itself refuses a length beside
+ * chunks.
+ */
+static int check_framing(struct evhttp_request *http, struct request *request)
+{
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(http);
+	const char *length = NULL;
+	struct evkeyval *header;
+	bool clear = true;
+
+	TAILQ_FOREACH (header, headers, next) {
+		if (evutil_ascii_strcasecmp(header->key, "Content-Length") != 0)
+			continue;
+		clear = clear && (length == NULL || strcmp(length, header->value) == 0);
+		length = header->value;
+	}
+	if (clear)
+		return 0;
+	evhttp_add_header(evhttp_request_get_output_headers(http), "Connection", "close");
+	return problem_set(&request->problem, 400, "bad-length", NULL,
+			   "the request has two lengths: send one Content-Length");
+}
+
+static int check_entrance(const struct entrance *entrance, struct evhttp_request *http,
+			  struct request *request)
+{
+	enum evhttp_cmd_type method = evhttp_request_get_command(http);
+	const char *host = evhttp_find_header(evhttp_request_get_input_headers(http), "Host");
+
+	if (!entrance->is_tcp)
+		return 0;
+	if (method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD)
+		return problem_set(&request->problem, 403, "read-only", NULL,
+				   "the API is for reading over TCP, which does not tell who asks: "
+				   "send changes to control.sock in the run directory");
+	if (!listen_host_is_local(host))
+		return problem_set(&request->problem, 403, "bad-host", NULL,
+				   "the API is for this host alone: call it by its loopback "
+				   "address, or localhost");
+	return 0;
+}
+
+static int check_rights(const struct entrance *entrance, struct evhttp_request *http,
 			const struct route *route, struct request *request)
 {
 	struct evhttp_connection *connection = evhttp_request_get_connection(http);
 	int fd = bufferevent_getfd(evhttp_connection_get_bufferevent(connection));
-	unsigned needed = route->changes ? ACCESS_CHANGE : ACCESS_READ;
+	unsigned rights = entrance->is_tcp ? ACCESS_READ : rights_of(entrance->api, fd);
 
-	if ((rights_of(api, fd) & needed) != 0)
+	if ((rights & (route->changes ? ACCESS_CHANGE : ACCESS_READ)) != 0)
 		return 0;
 	return problem_set(&request->problem, 403, "forbidden", NULL,
 			   route->changes ? "this user may not change the switch: be root or a "
@@ -346,7 +369,10 @@ static int check_rights(const struct api *api, struct evhttp_request *http,
 					    "group " ACCESS_GROUP_READ);
 }
 
-/* RFC 9110 section 13: If-Match for changes, If-None-Match only in its form for a new object. */
+/*
+ * RFC 9110 section 13: If-Match for changes, If-None-Match only in its form for a new object.
+ * Reading has no conditions: nothing of it is kept anywhere.
+ */
 static int check_conditions(struct evhttp_request *http, const struct route *route,
 			    struct request *request)
 {
@@ -360,8 +386,14 @@ static int check_conditions(struct evhttp_request *http, const struct route *rou
 				   "the configuration is at generation %" PRIu64 ", not at the one "
 				   "that If-Match asks for: read it again",
 				   generation);
-	request->must_be_new =
-		request->is_put && none_match != NULL && strcmp(none_match, "*") == 0;
+	if (route->changes && none_match != NULL &&
+	    (!request->is_put || strcmp(none_match, "*") != 0))
+		return problem_set(
+			&request->problem, 400, "bad-condition", NULL,
+			"If-None-Match is for PUT, and takes * (the object must be new): "
+			"leave it out, or give If-Match a generation");
+	request->must_be_new = request->is_put && none_match != NULL;
+	request->must_exist = request->is_put && match != NULL && strchr(match, '*') != NULL;
 	return 0;
 }
 
@@ -384,10 +416,10 @@ static bool etag_matches(const char *list, uint64_t generation)
 	return false;
 }
 
-/* A parameter with a slip of the pen must not change what a request does. */
+/* A parameter with a slip of the pen, or given twice, must not change what a request does. */
 static int check_queries(const struct route *route, struct request *request)
 {
-	struct evkeyval *parameter;
+	struct evkeyval *parameter, *other;
 	char word[64];
 
 	TAILQ_FOREACH (parameter, request->query, next) {
@@ -397,6 +429,13 @@ static int check_queries(const struct route *route, struct request *request)
 					   "parameter \"%.40s\" is not for this address: leave it "
 					   "out",
 					   parameter->key);
+		for (other = TAILQ_NEXT(parameter, next); other != NULL;
+		     other = TAILQ_NEXT(other, next)) {
+			if (strcmp(other->key, parameter->key) == 0)
+				return problem_set(&request->problem, 400, "bad-parameter", NULL,
+						   "parameter %s is given twice: give it once",
+						   parameter->key);
+		}
 	}
 	return 0;
 }

@@ -3,8 +3,8 @@
 #define VSWITCH_CONTROL_API_H
 
 /*
- * The public API: HTTP/1.1 and JSON over a Unix socket (docs/api/openapi.yaml).
- * It parses, asks the model for the change, stores it, and tells the
+ * The public API: HTTP/1.1 and JSON over a Unix socket (docs/api/openapi.yaml),
+ * and over TCP for reading. It parses, asks the model for the change, stores it, and tells the
  * reconciler. main(), which ignores SIGPIPE, starts it; it runs on the control
  * daemon's event loop.
  */
@@ -21,6 +21,9 @@ struct api_options {
 	/* Who may do what (access.h); NULL: as credentials and the groups vswitch and vswitch-read
 	 * say. */
 	const struct access *access;
+	/* A listening TCP socket (listen.h) for reading without credentials, or -1. Taken on
+	 * success. */
+	int tcp_fd;
 };
 
 /*

@@ -102,6 +102,13 @@ enum datapath_link_state datapath_link_state(const struct datapath_link *link)
 	return link->state;
 }
 
+int datapath_link_error(const struct datapath_link *link)
+{
+	if (link->state != DATAPATH_LINK_ABSENT && link->state != DATAPATH_LINK_GREETING)
+		return 0;
+	return link->refused ? -EPERM : link->last_error;
+}
+
 void datapath_link_request_handback(struct datapath_link *link)
 {
 	datapath_link_send_empty(link, PROTO_HANDBACK_REQUEST);
@@ -358,8 +365,9 @@ static int take_hello(struct datapath_link *link, const struct channel_message *
 	channel_record(message, 0, &hello, sizeof(hello));
 	hello.build[sizeof(hello.build) - 1] = '\0';
 	if (hello.version != PROTO_VERSION) {
-		log_error("the datapath speaks protocol version %u, not %u", hello.version,
-			  PROTO_VERSION);
+		if (link->last_error != -EPROTONOSUPPORT)
+			log_error("the datapath speaks protocol version %u, not %u", hello.version,
+				  PROTO_VERSION);
 		return -EPROTONOSUPPORT;
 	}
 	event_del(link->timeout);

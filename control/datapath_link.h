@@ -58,6 +58,12 @@ int datapath_link_new(struct datapath_link **link, struct event_base *base, cons
 void datapath_link_free(struct datapath_link *link);
 
 enum datapath_link_state datapath_link_state(const struct datapath_link *link);
+/*
+ * Why there is no datapath to talk to: -EPERM: somebody else listens there; -EPROTONOSUPPORT: it
+ * speaks another version of the protocol; another negative errno that ended the last connection; 0:
+ * there is one, or none yet.
+ */
+int datapath_link_error(const struct datapath_link *link);
 
 /* READY: asks for every descriptor; HANDBACK from here to handback_end(). */
 void datapath_link_request_handback(struct datapath_link *link);

@@ -12,6 +12,8 @@
 static int merged(struct edit *edit, json_t *former, const json_t *json, json_t **result);
 static int check_new_port(struct edit *edit, const struct model_port *former,
 			  const struct model_port *values);
+static int check_captures(struct edit *edit, const struct model_port *former,
+			  struct model_port *values);
 static int put_port(struct edit *edit, const struct model_port *former,
 		    const struct model_port *values);
 
@@ -115,6 +117,8 @@ int edit_port(struct edit *edit, struct model_tenant *tenant, const char *name, 
 		return -EINVAL;
 	result = check_new_port(edit, former, &values);
 	if (result == 0)
+		result = check_captures(edit, former, &values);
+	if (result == 0)
 		result = put_port(edit, former, &values);
 	json_port_fini(&values);
 	return result;
@@ -182,18 +186,47 @@ static int check_new_port(struct edit *edit, const struct model_port *former,
 	return 0;
 }
 
+static int check_captures(struct edit *edit, const struct model_port *former,
+			  struct model_port *values)
+{
+	char text[MODEL_TEXT_SIZE];
+	const char *key;
+
+	if (values->type != MODEL_PORT_PCAP ||
+	    reconcile_check_captures(edit->reconcile, values, former, &key, text) == 0)
+		return 0;
+	return problem_set(edit->problem, 400, "bad-file", key, "%s", text);
+}
+
 /* Asks the host whether the interface's name is free where this port is new. */
 static int put_port(struct edit *edit, const struct model_port *former,
 		    const struct model_port *values)
 {
 	bool moves = former == NULL || strcmp(former->ifname, values->ifname) != 0 ||
-		     strcmp(former->netns, values->netns) != 0;
+		     strcmp(former->netns, values->netns) != 0 || former->shared != values->shared;
 	char text[MODEL_TEXT_SIZE];
+	int error = 0;
 	struct model_port *port;
 
 	if (model_port_put(edit->model, values, &port, edit->problem) < 0)
 		return -EINVAL;
-	if (moves && reconcile_check_port(edit->reconcile, port, text) == -EEXIST)
+	if (moves || edit->require) {
+		error = reconcile_check_port(edit->reconcile, port, text);
+		if (error == 0)
+			error = reconcile_check_place(edit->reconcile, port, edit->require, text);
+	}
+	switch (error) {
+	case -EEXIST:
 		return problem_set(edit->problem, 409, "ifname-taken", "ifname", "%s", text);
-	return 0;
+	case -EBUSY:
+		return problem_set(edit->problem, 409, "interface-in-use", "ifname", "%s", text);
+	case -EINVAL:
+		return problem_set(edit->problem, 400, "bad-interface", "ifname", "%s", text);
+	case -EMEDIUMTYPE:
+		return problem_set(edit->problem, 400, "bad-value", "netns", "%s", text);
+	case -EAGAIN:
+		return problem_set(edit->problem, 409, "would-wait", NULL, "%s", text);
+	default:
+		return 0;
+	}
 }

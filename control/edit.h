@@ -27,6 +27,7 @@ struct edit {
 	struct reconcile *reconcile;
 	struct problem *problem;
 	enum edit_mode mode;
+	bool require; /* a port must be able to take effect at once */
 };
 
 int edit_host(struct edit *edit, const json_t *json);

@@ -14,8 +14,8 @@ struct fd_store;
 
 /*
  * Takes the descriptors that the manager passed to this process ($LISTEN_FDS), and puts new ones to
- * it through `notify` (notify_open(); -1: nowhere). Call once, before anything else opens or
- * inherits descriptors: what was passed starts at descriptor 3. Returns 0 or -ENOMEM.
+ * it through `notify` (notify_open(); -1: nowhere). Call once: the variables are removed from the
+ * environment. Returns 0 or -ENOMEM.
  */
 int fd_store_new(struct fd_store **store, int notify);
 /* Closes what nobody took; the manager's copies stay. NULL is fine. */

@@ -55,7 +55,7 @@ static json_t *changes_json(const struct request *request)
 {
 	static const char *const kinds[] = {
 		[MODEL_HOST] = "host",	     [MODEL_VTEP] = "vtep", [MODEL_TENANT] = "tenant",
-		[MODEL_SEGMENT] = "segment", [MODEL_PORT] = "port", [MODEL_PEER] = "peer",
+		[MODEL_SEGMENT] = "segment", [MODEL_PORT] = "port", [MODEL_PEER] = NULL,
 		[MODEL_FDB] = "fdb",
 	};
 	const struct model_change *changes;
@@ -68,6 +68,9 @@ static json_t *changes_json(const struct request *request)
 		const struct model_change *change = &changes[i];
 		bool uplink;
 
+		/* Users know peers as a part of their segment, whose change is listed as well. */
+		if (change->kind == MODEL_PEER)
+			continue;
 		model_change_name(request->model, change, name);
 		uplink = change->kind == MODEL_PORT && strchr(name, '/') == NULL;
 		json_array_append_new(list,

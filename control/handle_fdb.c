@@ -13,7 +13,6 @@
 #include "control/request.h"
 
 #define ENTRIES_MAX 100000u
-#define AGE_MASK    0xffffffu
 
 /* What entries are asked for: those that match everything that is not NULL. */
 struct filter {
@@ -87,6 +86,7 @@ int handle_fdb_put(struct request *request)
 	existed = model_fdb_find(segment, &mac) != NULL;
 	snprintf(name, sizeof(name), "%s/%s/%.40s", segment->tenant->name, segment->name,
 		 request->args[2]);
+	request->exists_advice = "delete it first, and add it again";
 	if (request_object_body(request, name) < 0 ||
 	    request_change(request, existed, put_entry) < 0)
 		return -EINVAL;
@@ -245,7 +245,7 @@ static bool read_entry(const struct request *request, const struct fdb_entry *en
 {
 	uint64_t key = __atomic_load_n(&entry->key, __ATOMIC_ACQUIRE);
 	uint64_t value = __atomic_load_n(&entry->value, __ATOMIC_ACQUIRE);
-	uint32_t to = (uint32_t)(value >> 32);
+	uint32_t to = fdb_value_destination(value);
 
 	if ((value & FDB_FLAG_VALID) == 0 || (value & FDB_FLAG_STATIC) != 0 ||
 	    __atomic_load_n(&entry->key, __ATOMIC_RELAXED) != key)
@@ -261,8 +261,10 @@ static bool read_entry(const struct request *request, const struct fdb_entry *en
 		learned->mac.bytes[i] = (uint8_t)(key >> (8 * (5 - i)));
 	/* Bits 46 to 40 are the first octet without its lowest bit, the group bit. */
 	learned->mac.bytes[0] = (uint8_t)((key >> 40 & 0x7f) << 1);
-	learned->age = (now - (uint32_t)(value >> 8 & AGE_MASK)) & AGE_MASK;
-	return learned->segment != NULL && (learned->port != NULL || learned->peer != NULL);
+	learned->age = fdb_value_age(value, now);
+	/* What is too old is as good as gone, to the datapath too, which clears it away in time. */
+	return learned->segment != NULL && (learned->port != NULL || learned->peer != NULL) &&
+	       learned->age <= learned->segment->ageing;
 }
 
 static int append_learned(void *context, const struct learned *entry)
@@ -302,7 +304,7 @@ static int delete_entry(struct request *request, struct edit *edit)
 	else if (each_learned(request, find_learned, &filter) != 0)
 		model_fdb_forget(edit->model, segment, &mac);
 	else
-		return edit_missing(edit->problem);
+		return request_missing(request);
 	return 0;
 }
 

@@ -112,16 +112,19 @@ static json_t *port_status(const struct request *request, const struct model_por
 	json_t *status = json_object();
 	enum reconcile_port_state state;
 	const char *reason = NULL;
-	char mac[ADDR_MAC_TEXT_SIZE];
+	char text[ADDR_MAC_TEXT_SIZE];
+	struct addr_mac mac = port->mac;
 	uint32_t mtu = 0;
+	bool seen;
 
 	state = reconcile_port_state(request->reconcile, port, &reason);
 	json_object_set_new(status, "state", json_string(states[state]));
-	if (state == RECONCILE_PORT_WAITING && reason != NULL)
+	if (reason != NULL && reason[0] != '\0')
 		json_object_set_new(status, "reason", json_string(reason));
-	if (port->type != MODEL_PORT_MEMORY)
-		json_object_set_new(status, "mac", json_string(addr_mac_format(&port->mac, mac)));
-	for (uint32_t i = 0; i < port->member_count; i++) {
+	seen = reconcile_port_seen(request->reconcile, port, &mac, &mtu);
+	if (seen || addr_mac_is_unicast(&mac))
+		json_object_set_new(status, "mac", json_string(addr_mac_format(&mac, text)));
+	for (uint32_t i = 0; i < port->member_count && !seen; i++) {
 		uint32_t segment_mtu =
 			reconcile_segment_mtu(request->reconcile, port->members[i].segment);
 

@@ -172,8 +172,9 @@ static int delete_peer(struct request *request, struct edit *edit)
 	peer = find_peer(request, segment, &addr);
 	if (peer == NULL)
 		return problem_set(edit->problem, 404, "not-found", NULL,
-				   "peer %.60s of %s does not exist", request->args[2],
-				   edit->problem->object);
+				   "peer %.60s of %s does not exist, so there is nothing to "
+				   "delete: name another, or delete with --if-exists",
+				   request->args[2], edit->problem->object);
 	return put_peers(edit, segment, NULL, peer);
 }
 

@@ -24,9 +24,8 @@ static const struct {
 	enum model_port_type type;
 	const char *name;
 } port_types[] = {
-	{MODEL_PORT_TAP, "tap"},
-	{MODEL_PORT_VETH, "veth"},
-	{MODEL_PORT_MEMORY, "memory"},
+	{MODEL_PORT_TAP, "tap"},   {MODEL_PORT_VETH, "veth"},	  {MODEL_PORT_NETDEV, "netdev"},
+	{MODEL_PORT_PCAP, "pcap"}, {MODEL_PORT_MEMORY, "memory"},
 };
 
 static int read_keys(const struct port_reader *reader);
@@ -39,7 +38,10 @@ static int parse_vid(const struct port_reader *reader, const char *text, uint16_
 static struct model_segment *find_segment(const struct port_reader *reader, const char *key,
 					  const char *text);
 static int read_interface(const struct port_reader *reader);
+static int refuse_keys(const struct port_reader *reader, const char *const keys[], const char *why);
+static int read_adoption(const struct port_reader *reader);
 static int read_netns(const struct port_reader *reader);
+static const char *short_netns(const char *text);
 static int read_mac(const struct port_reader *reader, const struct model_port *former);
 static int make_mac(struct addr_mac *mac);
 static int read_ips(const struct port_reader *reader);
@@ -61,7 +63,7 @@ int json_port_read(const struct model *model, const json_t *json, const struct m
 	memcpy(read.name, values->name, sizeof(read.name));
 	if (read_keys(&reader) < 0 || read_type(&reader) < 0 || read_members(&reader) < 0 ||
 	    read_interface(&reader) < 0 || read_mac(&reader, former) < 0 || read_ips(&reader) < 0 ||
-	    read_gateway(&reader) < 0 ||
+	    read_gateway(&reader) < 0 || json_pcap_read(json, &read, problem) < 0 ||
 	    json_read_rate(json, "send", &read.send_rate, problem) < 0 ||
 	    json_read_rate(json, "receive", &read.receive_rate, problem) < 0 ||
 	    read_admin(&reader) < 0) {
@@ -88,6 +90,7 @@ json_t *json_port_write(const struct model_port *port)
 	json_object_set_new(json, "type", json_string(json_port_type(port->type)));
 	write_members(json, port);
 	write_interface(json, port);
+	json_pcap_write(json, port);
 	if (port->tenant != NULL) {
 		json_object_set_new(json, "send", json_string(rate_format(port->send_rate, text)));
 		json_object_set_new(json, "receive",
@@ -114,8 +117,8 @@ const char *json_port_type(enum model_port_type type)
 }
 
 /*
- * An access port that is given a trunk keeps its segment as the native one; a trunk port that is
- * given a segment becomes an access port.
+ * An access port that is given a trunk keeps its segment as the native one, unless the patch takes
+ * that away (null); a trunk port that is given a segment becomes an access port.
  */
 int json_port_prepare_merge(json_t *port, const json_t *patch)
 {
@@ -124,7 +127,7 @@ int json_port_prepare_merge(json_t *port, const json_t *patch)
 	if (json_read_has(patch, "segment")) {
 		json_object_del(port, "trunk");
 		json_object_del(port, "native");
-	} else if (segment != NULL &&
+	} else if (segment != NULL && json_object_get(patch, "segment") == NULL &&
 		   (json_read_has(patch, "trunk") || json_read_has(patch, "native"))) {
 		if (json_object_set(port, "native", segment) < 0)
 			return -ENOMEM;
@@ -136,10 +139,13 @@ int json_port_prepare_merge(json_t *port, const json_t *patch)
 static int read_keys(const struct port_reader *reader)
 {
 	static const char *const workload_keys[] = {
-		"type", "segment", "trunk", "native",  "ifname", "netns", "mac",
-		"ip",	"gateway", "send",  "receive", "admin",	 NULL};
-	static const char *const uplink_keys[] = {"type", "trunk", "native",  "ifname", "netns",
-						  "mac",  "ip",	   "gateway", "admin",	NULL};
+		"type",	     "segment", "trunk",   "native", "ifname",	    "netns",
+		"mac",	     "ip",	"gateway", "send",   "receive",	    "admin",
+		"match-mac", "read",	"replay",  "write",  "write-limit", NULL};
+	static const char *const uplink_keys[] = {"type",   "trunk",	 "native",	"ifname",
+						  "netns",  "mac",	 "ip",		"gateway",
+						  "admin",  "match-mac", "shared",	"read",
+						  "replay", "write",	 "write-limit", NULL};
 
 	return json_read_keys(reader->json,
 			      reader->values->tenant != NULL ? workload_keys : uplink_keys,
@@ -154,7 +160,7 @@ static int read_type(const struct port_reader *reader)
 		return -EINVAL;
 	if (text == NULL)
 		return problem_set(reader->problem, 400, "missing", "type",
-				   "%s needs a type: give tap, veth or memory",
+				   "%s needs a type: give tap, veth, netdev, pcap or memory",
 				   reader->problem->object);
 	for (size_t i = 0; i < sizeof(port_types) / sizeof(port_types[0]); i++) {
 		if (strcmp(port_types[i].name, text) == 0) {
@@ -162,9 +168,10 @@ static int read_type(const struct port_reader *reader)
 			return 0;
 		}
 	}
-	return problem_set(reader->problem, 400, "unknown-type", "type",
-			   "unknown port type \"%.40s\" for %s (known: tap, veth, memory)", text,
-			   reader->problem->object);
+	return problem_set(
+		reader->problem, 400, "unknown-type", "type",
+		"unknown port type \"%.40s\" for %s (known: tap, veth, netdev, pcap, memory)", text,
+		reader->problem->object);
 }
 
 static int read_members(const struct port_reader *reader)
@@ -198,6 +205,11 @@ static int check_forms(const struct port_reader *reader, uint32_t trunk_count)
 		return problem_set(reader->problem, 400, "bad-membership", "segment",
 				   "%s has both a segment and a trunk: give segment for an access "
 				   "port, or trunk and native",
+				   reader->problem->object);
+	/* An uplink whose last segment was deleted has an empty trunk, and says so. */
+	if (reader->values->tenant == NULL && !native && !json_read_has(reader->json, "trunk"))
+		return problem_set(reader->problem, 400, "missing", "trunk",
+				   "%s carries no segment: give trunk, native, or both",
 				   reader->problem->object);
 	if (reader->values->tenant != NULL && !access && !native && trunk_count == 0)
 		return problem_set(reader->problem, 400, "missing", "segment",
@@ -297,36 +309,64 @@ static struct model_segment *find_segment(const struct port_reader *reader, cons
 
 static int read_interface(const struct port_reader *reader)
 {
-	static const char *const interface_keys[] = {"ifname", "netns", "mac", "ip", "gateway"};
+	static const char *const interface_keys[] = {"ifname",	"netns",     "mac",    "ip",
+						     "gateway", "match-mac", "shared", NULL};
 	struct model_port *values = reader->values;
 	const char *ifname = NULL;
 
-	if (values->type == MODEL_PORT_MEMORY) {
-		for (size_t i = 0; i < sizeof(interface_keys) / sizeof(interface_keys[0]); i++) {
-			if (json_read_has(reader->json, interface_keys[i]))
-				return problem_set(reader->problem, 400, "no-interface",
-						   interface_keys[i],
-						   "%s is of type memory, which has no interface: "
-						   "leave %s out",
-						   reader->problem->object, interface_keys[i]);
-		}
-		return 0;
-	}
+	if (values->type == MODEL_PORT_MEMORY)
+		return refuse_keys(reader, interface_keys,
+				   "is of type memory, which has no interface");
+	if (values->type == MODEL_PORT_PCAP)
+		return refuse_keys(reader, interface_keys,
+				   "is of type pcap, which has no interface");
+	if (read_adoption(reader) < 0)
+		return -EINVAL;
 	if (json_read_text(reader->json, "ifname", &ifname, reader->problem) < 0)
 		return -EINVAL;
 	if (ifname == NULL && !addr_ifname_valid(values->name))
-		return problem_set(
-			reader->problem, 400, "missing", "ifname",
-			"the name of %s is too long for an interface (15 characters): give "
-			"it an ifname",
-			reader->problem->object);
+		return problem_set(reader->problem, 400, "missing", "ifname",
+				   "the name of %s cannot be an interface's (at most 15 "
+				   "characters, and neither all nor default): give it an ifname",
+				   reader->problem->object);
 	if (ifname != NULL && !addr_ifname_valid(ifname))
 		return problem_set(reader->problem, 400, "bad-value", "ifname",
 				   "\"%.40s\" is no interface name for %s: use 1 to 15 letters, "
-				   "digits, '.', '_' and '-', the first a letter or a digit",
+				   "digits, '.', '_' and '-', the first a letter or a digit, and "
+				   "neither all nor default",
 				   ifname, reader->problem->object);
 	strcpy(values->ifname, ifname != NULL ? ifname : values->name);
 	return read_netns(reader);
+}
+
+static int refuse_keys(const struct port_reader *reader, const char *const keys[], const char *why)
+{
+	for (size_t i = 0; keys[i] != NULL; i++) {
+		if (json_read_has(reader->json, keys[i]))
+			return problem_set(reader->problem, 400, "no-interface", keys[i],
+					   "%s %s: leave %s out", reader->problem->object, why,
+					   keys[i]);
+	}
+	return 0;
+}
+
+/* Of an adopted interface nothing is set up, of one that the switch makes nothing is in question.
+ */
+static int read_adoption(const struct port_reader *reader)
+{
+	static const char *const set_up_keys[] = {"mac", "ip", "gateway", NULL};
+	static const char *const adoption_keys[] = {"match-mac", "shared", NULL};
+	struct model_port *values = reader->values;
+
+	if (values->type != MODEL_PORT_NETDEV)
+		return refuse_keys(reader, adoption_keys,
+				   "is not of type netdev, so the switch makes its interface");
+	if (refuse_keys(reader, set_up_keys,
+			"is of type netdev, whose interface is not the switch's to set up") < 0 ||
+	    json_read_mac(reader->json, "match-mac", &values->match_mac, &values->match_mac_given,
+			  reader->problem) < 0)
+		return -EINVAL;
+	return json_read_bool(reader->json, "shared", &values->shared, reader->problem);
 }
 
 /* NAME as in /run/netns, an absolute path, or pid:N. */
@@ -354,8 +394,22 @@ static int read_netns(const struct port_reader *reader)
 			"\"%.80s\" is no namespace for %s: give a name, an absolute path of "
 			"at most 255 characters, or pid:N",
 			text, reader->problem->object);
-	strcpy(reader->values->netns, text);
+	strcpy(reader->values->netns, short_netns(text));
 	return 0;
+}
+
+/* One namespace has one name, as far as names tell: by them what is taken is found. */
+static const char *short_netns(const char *text)
+{
+	static const char *const places[] = {"/run/netns/", "/var/run/netns/"};
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		size_t size = strlen(places[i]);
+
+		if (strncmp(text, places[i], size) == 0 && addr_name_valid(text + size))
+			return text + size;
+	}
+	return text;
 }
 
 /* Made once: a workload may know its address by heart. */
@@ -366,7 +420,8 @@ static int read_mac(const struct port_reader *reader, const struct model_port *f
 	if (json_read_mac(reader->json, "mac", &values->mac, &values->mac_given, reader->problem) <
 	    0)
 		return -EINVAL;
-	if (values->mac_given || values->type == MODEL_PORT_MEMORY)
+	if (values->mac_given || values->type == MODEL_PORT_MEMORY ||
+	    values->type == MODEL_PORT_NETDEV || values->type == MODEL_PORT_PCAP)
 		return 0;
 	if (former == NULL)
 		return make_mac(&values->mac);
@@ -406,10 +461,10 @@ static int read_ip(const struct port_reader *reader, const char *text)
 	struct addr_prefix prefix;
 
 	if (addr_prefix_parse(text, &prefix) < 0 || prefix.length == 0 ||
-	    !json_read_is_unicast(&prefix.addr))
+	    !json_read_is_host(&prefix.addr, &prefix))
 		return problem_set(reader->problem, 400, "bad-value", "ip",
-				   "\"%.60s\" is no address for %s: write it as 10.0.0.1/24 or "
-				   "fd00::1/64",
+				   "\"%.60s\" is no address that %s can have: write a host's, as "
+				   "10.0.0.1/24 or fd00::1/64",
 				   text, reader->problem->object);
 	for (uint32_t i = 0; i < values->ip_count; i++) {
 		if (addr_ip_equal(&values->ips[i].addr, &prefix.addr))
@@ -437,13 +492,14 @@ static int read_gateway(const struct port_reader *reader)
 					   "gateway %s of %s is its own address: give the router's",
 					   addr_ip_format(&values->gateway, text),
 					   reader->problem->object);
-		reached = reached || prefix_holds(&values->ips[i], &values->gateway);
+		reached = reached || (prefix_holds(&values->ips[i], &values->gateway) &&
+				      json_read_is_host(&values->gateway, &values->ips[i]));
 	}
 	if (reached)
 		return 0;
 	return problem_set(reader->problem, 400, "bad-value", "gateway",
-			   "gateway %s is in none of the prefixes of %s: give it an ip in the same "
-			   "prefix, or another gateway",
+			   "gateway %s is no host in any of the prefixes of %s: give it an ip in "
+			   "the same prefix, or another gateway",
 			   addr_ip_format(&values->gateway, text), reader->problem->object);
 }
 
@@ -494,11 +550,16 @@ static void write_interface(json_t *json, const struct model_port *port)
 	char text[ADDR_PREFIX_TEXT_SIZE];
 	json_t *list;
 
-	if (port->type == MODEL_PORT_MEMORY)
+	if (port->type == MODEL_PORT_MEMORY || port->type == MODEL_PORT_PCAP)
 		return;
 	json_object_set_new(json, "ifname", json_string(port->ifname));
 	if (port->netns[0] != '\0')
 		json_object_set_new(json, "netns", json_string(port->netns));
+	if (port->match_mac_given)
+		json_object_set_new(json, "match-mac",
+				    json_string(addr_mac_format(&port->match_mac, text)));
+	if (port->shared)
+		json_object_set_new(json, "shared", json_true());
 	if (port->mac_given)
 		json_object_set_new(json, "mac", json_string(addr_mac_format(&port->mac, text)));
 	if (port->ip_count != 0) {

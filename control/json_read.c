@@ -221,6 +221,26 @@ bool json_read_is_unicast(const struct proto_addr *addr)
 	return addr->bytes[0] != 0xff && memcmp(addr->bytes, nothing, 16) != 0;
 }
 
+bool json_read_is_host(const struct proto_addr *addr, const struct addr_prefix *prefix)
+{
+	static const uint8_t loopback[16] = {[15] = 1};
+	uint32_t host, mask;
+
+	if (!json_read_is_unicast(addr))
+		return false;
+	if (addr->family != AF_INET)
+		return memcmp(addr->bytes, loopback, sizeof(loopback)) != 0;
+	if (addr->bytes[0] == 127)
+		return false;
+	/* RFC 3021: a prefix of 31 bits has two hosts and nothing else. */
+	if (prefix->length >= 31)
+		return true;
+	mask = UINT32_MAX >> prefix->length;
+	memcpy(&host, addr->bytes, sizeof(host));
+	host = ntohl(host) & mask;
+	return host != 0 && host != mask;
+}
+
 int json_read_merge(json_t *object, const json_t *patch)
 {
 	const char *key;

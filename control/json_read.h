@@ -50,6 +50,10 @@ bool json_read_split(const char *text, char tenant[ADDR_NAME_SIZE], char name[AD
 /* Whether an address can be a host's: neither of no host, nor of many, nor of this one. */
 bool json_read_is_unicast(const struct proto_addr *addr);
 
+/* Whether a workload can have the address in the prefix: neither loopback nor, of IPv4, the
+ * network's own address or its broadcast address. */
+bool json_read_is_host(const struct proto_addr *addr, const struct addr_prefix *prefix);
+
 /*
  * Merges the patch into the object, which is flat (RFC 7396): null removes, all else replaces.
  * Returns 0 or -ENOMEM.

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "control/links_internal.h"
-#include "control/namespaces.h"
 #include "control/netlink.h"
 
 #define MESSAGE_SIZE 16384
@@ -19,17 +17,18 @@
 struct link_watch {
 	struct nl_sock *socket;
 	struct event *readable;
-	void (*gone)(void *, uint32_t);
+	void (*changed)(void *, const struct link_watch_event *);
 	void *context;
 };
 
 static int subscribe(struct link_watch *watch, struct event_base *base,
-		     const struct namespaces *namespaces);
+		     const struct namespaces *namespaces, int netns);
 static void on_readable(evutil_socket_t fd, short what, void *context);
 static void look_through(struct link_watch *watch, struct nlmsghdr *message, int size);
 
 int link_watch_new(struct link_watch **watch, struct event_base *base,
-		   const struct namespaces *namespaces, void (*gone)(void *, uint32_t index),
+		   const struct namespaces *namespaces, int netns,
+		   void (*changed)(void *context, const struct link_watch_event *event),
 		   void *context)
 {
 	struct link_watch *made = calloc(1, sizeof(*made));
@@ -37,9 +36,9 @@ int link_watch_new(struct link_watch **watch, struct event_base *base,
 
 	if (made == NULL)
 		return -ENOMEM;
-	made->gone = gone;
+	made->changed = changed;
 	made->context = context;
-	error = subscribe(made, base, namespaces);
+	error = subscribe(made, base, namespaces, netns);
 	if (error < 0) {
 		link_watch_free(made);
 		return error;
@@ -59,9 +58,9 @@ void link_watch_free(struct link_watch *watch)
 }
 
 static int subscribe(struct link_watch *watch, struct event_base *base,
-		     const struct namespaces *namespaces)
+		     const struct namespaces *namespaces, int netns)
 {
-	int error = netlink_open(namespaces, namespaces_private(namespaces), &watch->socket);
+	int error = netlink_open(namespaces, netns, &watch->socket);
 
 	if (error < 0)
 		return error;
@@ -83,26 +82,26 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	while ((size = recv(fd, message, sizeof(message), MSG_DONTWAIT)) > 0)
 		look_through(watch, (struct nlmsghdr *)message, (int)size);
 	if (size < 0 && errno == ENOBUFS)
-		watch->gone(watch->context, PROTO_NO_INDEX);
+		watch->changed(watch->context, NULL);
 }
 
 static void look_through(struct link_watch *watch, struct nlmsghdr *message, int size)
 {
 	for (; nlmsg_ok(message, size); message = nlmsg_next(message, &size)) {
+		const struct ifinfomsg *info = nlmsg_data(message);
+		struct link_watch_event event;
 		struct nlattr *name;
-		const char *digits;
-		unsigned long index;
-		char *end;
 
-		if (message->nlmsg_type != RTM_DELLINK)
+		if ((message->nlmsg_type != RTM_DELLINK && message->nlmsg_type != RTM_NEWLINK) ||
+		    message->nlmsg_len < NLMSG_LENGTH(sizeof(*info)) ||
+		    info->ifi_family != AF_UNSPEC) /* a bridge tells of its ports in the same way */
 			continue;
-		name = nlmsg_find_attr(message, sizeof(struct ifinfomsg), IFLA_IFNAME);
-		if (name == NULL ||
-		    strncmp(nla_get_string(name), LINKS_OUR_END, strlen(LINKS_OUR_END)) != 0)
+		name = nlmsg_find_attr(message, sizeof(*info), IFLA_IFNAME);
+		if (name == NULL)
 			continue;
-		digits = nla_get_string(name) + strlen(LINKS_OUR_END);
-		index = strtoul(digits, &end, 10);
-		if (end != digits && *end == '\0' && index < PROTO_INDEX_CAPACITY)
-			watch->gone(watch->context, (uint32_t)index);
+		event.ifname = nla_get_string(name);
+		event.ifindex = (uint32_t)info->ifi_index;
+		event.gone = message->nlmsg_type == RTM_DELLINK;
+		watch->changed(watch->context, &event);
 	}
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/links.h"
 
+#include <bpf/libbpf.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <netlink/route/link/veth.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/links_internal.h"
+#include "control/links_netdev.h"
 #include "control/namespaces.h"
 #include "control/netlink.h"
 
@@ -29,6 +31,7 @@ int links_new(struct links **links, const struct namespaces *namespaces, uint64_
 
 	if (made == NULL)
 		return -ENOMEM;
+	(void)libbpf_set_print(NULL); /* what fails is said by who asked for it */
 	made->namespaces = namespaces;
 	made->instance = instance;
 	*links = made;
@@ -54,9 +57,14 @@ int links_open(struct links *links, const struct links_port *port, int *fd)
 
 bool links_match(struct links *links, const struct links_port *port, int fd)
 {
-	int netns = namespaces_open(links->namespaces, port->netns);
+	char reason[MODEL_TEXT_SIZE];
+	struct links_seen seen;
 	bool match;
+	int netns;
 
+	if (port->type == MODEL_PORT_NETDEV)
+		return links_netdev_look(links, port, fd, &seen, reason) == 0;
+	netns = namespaces_open(links->namespaces, port->netns);
 	if (netns < 0)
 		return false;
 	match = links_owner_in(links, netns, port->ifname, &port->ref) == LINKS_OURS;
@@ -70,6 +78,8 @@ bool links_match(struct links *links, const struct links_port *port, int fd)
 
 bool links_alive(struct links *links, const struct links_port *port, int fd)
 {
+	if (port->type == MODEL_PORT_NETDEV)
+		return links_packet_ifindex(fd) != 0;
 	return port->type == MODEL_PORT_TAP ? links_tap_alive(fd) : our_end_match(links, port, fd);
 }
 
@@ -77,6 +87,10 @@ void links_remove(struct links *links, const struct links_port *port, int fd)
 {
 	int netns;
 
+	if (port->type == MODEL_PORT_NETDEV) {
+		links_netdev_leave(links, port, fd);
+		return;
+	}
 	if (port->type == MODEL_PORT_VETH) {
 		remove_veth(links, &port->ref);
 		return;
@@ -90,6 +104,21 @@ void links_remove(struct links *links, const struct links_port *port, int fd)
 	}
 	if (fd >= 0)
 		links_tap_release(fd);
+}
+
+bool links_our_end(const char *ifname, uint32_t *index)
+{
+	const char *digits = ifname + strlen(LINKS_OUR_END);
+	unsigned long number;
+	char *end;
+
+	if (strncmp(ifname, LINKS_OUR_END, strlen(LINKS_OUR_END)) != 0)
+		return false;
+	number = strtoul(digits, &end, 10);
+	if (end == digits || *end != '\0' || number >= PROTO_INDEX_CAPACITY)
+		return false;
+	*index = (uint32_t)number;
+	return true;
 }
 
 enum links_owner links_owner(struct links *links, const char *netns, const char *ifname,
@@ -303,7 +332,7 @@ static int add_veth(struct links *links, const struct links_port *port, int netn
 		goto put;
 	our_end(&port->ref, ifname);
 	rtnl_link_set_name(ours, ifname);
-	rtnl_link_set_mtu(ours, port->mtu);
+	rtnl_link_set_mtu(ours, LINKS_OUR_MTU);
 	peer = rtnl_link_veth_get_peer(ours);
 	rtnl_link_set_name(peer, port->ifname);
 	rtnl_link_set_mtu(peer, port->mtu);
@@ -376,5 +405,5 @@ static bool our_end_match(struct links *links, const struct links_port *port, in
 
 	our_end(&port->ref, ifname);
 	return links_owner_in(links, private, ifname, &port->ref) == LINKS_OURS &&
-	       links_packet_match(links, ifname, fd);
+	       links_packet_match(links, private, ifname, 0, fd);
 }

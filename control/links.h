@@ -31,7 +31,7 @@ struct namespaces;
  * borrowed. */
 struct links_port {
 	struct proto_ref ref;
-	enum model_port_type type; /* TAP or veth */
+	enum model_port_type type; /* TAP, veth, or netdev (links_netdev.h) */
 	const char *netns;	   /* as in namespaces_open() */
 	const char *ifname;
 	struct addr_mac mac;
@@ -39,6 +39,9 @@ struct links_port {
 	const struct addr_prefix *ips;
 	uint32_t ip_count;
 	struct proto_addr gateway; /* family 0: none */
+	struct addr_mac match_mac; /* of an adopted interface */
+	bool match_mac_given;
+	bool shared; /* with the host */
 };
 
 /* `instance` tells this switch's interfaces from another's; the namespaces must outlive it. */
@@ -46,10 +49,10 @@ int links_new(struct links **links, const struct namespaces *namespaces, uint64_
 void links_free(struct links *links);
 
 /*
- * Opens the port's descriptor: attaches to the interface if it is there and is this port's, else
- * makes it. Its interface is not configured yet. Returns 0 (the caller owns *fd), -ENOENT when the
- * namespace is not there, -EMEDIUMTYPE for what is none, -EEXIST when the name is taken there,
- * -EBUSY when somebody else still holds the TAP, or another negative errno.
+ * Opens the descriptor of a TAP or veth port: attaches to the interface if it is there and is this
+ * port's, else makes it. Its interface is not configured yet. Returns 0 (the caller owns *fd),
+ * -ENOENT when the namespace is not there, -EMEDIUMTYPE for what is none, -EEXIST when the name is
+ * taken there, -EBUSY when somebody else still holds the TAP, or another negative errno.
  */
 int links_open(struct links *links, const struct links_port *port, int *fd);
 
@@ -57,6 +60,7 @@ int links_open(struct links *links, const struct links_port *port, int *fd);
  * Sets MAC, MTU, addresses and gateway up as the port says, and brings the interface up. What
  * `former` had and the port has not is removed; NULL: nothing is. Returns 0, -ENODEV when the
  * interface is not where it was made, or the first negative errno of what failed; all is tried.
+ * An adopted interface is left as it is; the host is kept out of it.
  */
 int links_configure(struct links *links, const struct links_port *port,
 		    const struct links_port *former);
@@ -66,17 +70,23 @@ int links_configure(struct links *links, const struct links_port *port,
 bool links_match(struct links *links, const struct links_port *port, int fd);
 /* Whether the interface behind the port's descriptor still exists, wherever it is. */
 bool links_alive(struct links *links, const struct links_port *port, int fd);
-/* Whether the descriptor keeps a workload's namespace alive (a TAP that was attached again). */
+/* Whether the descriptor keeps a workload's namespace alive (a TAP that was attached again, an
+ * adopted interface). */
 bool links_pins(struct links *links, const struct links_port *port, int fd);
 
 /*
- * Removes a port's interface, found by the descriptor (TAP; -1 if there is none) or by its place
- * and alias. The caller closes the descriptor.
+ * Removes a port's interface, or puts back what was changed on an adopted one; found by the
+ * descriptor (TAP; -1 if there is none) or by its place and alias. The caller closes the
+ * descriptor.
  */
 void links_remove(struct links *links, const struct links_port *port, int fd);
 /* Removes the TAP behind a descriptor that was handed back for a port that is no more, or
  * elsewhere. */
 void links_discard(struct links *links, const struct proto_ref *ref, int fd);
+
+/* Whether our end of a veth, in the private namespace, has such a name; *index says of which port.
+ */
+bool links_our_end(const char *ifname, uint32_t *index);
 
 enum links_owner { LINKS_FREE, LINKS_FOREIGN, LINKS_OURS };
 /* Whose interface has this name there now; *ref says which port's. FREE too when the namespace is
@@ -87,12 +97,13 @@ enum links_owner links_owner(struct links *links, const char *netns, const char 
 /*
  * Removes this instance's interfaces that keep() does not know, in the private namespace, the
  * daemon's own, and those with a name: what a port left behind that was removed while the daemon
- * died. ifname is NULL for our end of a veth.
+ * died. ifname is NULL for our end of a veth. Gives back adopted ones that keep_adopted() does not
+ * know.
  */
 void links_sweep(struct links *links,
 		 bool (*keep)(void *context, const struct proto_ref *ref, int netns,
 			      const char *ifname),
-		 void *context);
+		 bool (*keep_adopted)(void *context, int netns, const char *ifname), void *context);
 
 /* Puts the instance's mark into the private namespace, or says whether it is there. */
 int links_mark_private(struct links *links);

@@ -35,16 +35,18 @@ static int ethtool(int fd, const char *ifname, void *command)
 
 static int count_features(int fd, const char *ifname, uint32_t *count)
 {
-	struct {
-		struct ethtool_sset_info info;
-		uint32_t data;
-	} query = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = 1ull << ETH_SS_FEATURES}};
-	int error = ethtool(fd, ifname, &query);
+	struct ethtool_sset_info *query = calloc(1, sizeof(*query) + sizeof(query->data[0]));
+	int error;
 
-	if (error < 0)
-		return error;
-	*count = query.info.sset_mask != 0 ? query.data : 0;
-	return 0;
+	if (query == NULL)
+		return -ENOMEM;
+	query->cmd = ETHTOOL_GSSET_INFO;
+	query->sset_mask = 1ull << ETH_SS_FEATURES;
+	error = ethtool(fd, ifname, query);
+	if (error == 0)
+		*count = query->sset_mask != 0 ? query->data[0] : 0;
+	free(query);
+	return error;
 }
 
 static bool is_off(const char *name)

@@ -18,12 +18,17 @@
 
 struct packet_call {
 	const char *ifname;
+	bool adopted; /* somebody else made the interface */
+	uint32_t mark;
 	int fd;
 	unsigned int ifindex;
 };
 
 static int open_here(void *context);
 static int set_options(int fd);
+static int adopt(const struct packet_call *call, int fd);
+static bool is_packet_socket(int fd);
+static uint64_t read_cookie(int fd);
 static int find_index_here(void *context);
 
 int links_packet_open(struct links *links, const char *ifname, int *fd)
@@ -37,29 +42,43 @@ int links_packet_open(struct links *links, const char *ifname, int *fd)
 	return error;
 }
 
-bool links_packet_match(struct links *links, const char *ifname, int fd)
+int links_packet_adopt(struct links *links, int netns, const char *ifname, uint32_t mark, int *fd)
 {
-	int private = namespaces_private(links->namespaces);
-	struct packet_call call = {.ifname = ifname};
-	struct sockaddr_ll address = {0};
-	socklen_t size = sizeof(address), cookie_size = sizeof(uint64_t);
-	uint64_t cookie = 0;
-	int domain = 0, type = 0, header = 0;
-	socklen_t int_size = sizeof(int);
+	struct packet_call call = {.ifname = ifname, .adopted = true, .mark = mark};
+	int error = namespaces_run(links->namespaces, netns, open_here, &call);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &int_size) < 0 || domain != AF_PACKET)
+	if (error == 0)
+		*fd = call.fd;
+	return error;
+}
+
+bool links_packet_match(struct links *links, int netns, const char *ifname, uint32_t mark, int fd)
+{
+	struct packet_call call = {.ifname = ifname};
+	uint32_t has_mark = 0;
+	socklen_t size = sizeof(has_mark);
+	uint64_t cookie;
+
+	if (!is_packet_socket(fd) || getsockopt(fd, SOL_SOCKET, SO_MARK, &has_mark, &size) < 0 ||
+	    has_mark != mark)
 		return false;
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &int_size) < 0 || type != SOCK_RAW)
+	cookie = read_cookie(fd);
+	if (cookie == 0 || cookie != namespaces_cookie(links->namespaces, netns))
 		return false;
-	if (getsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &header, &int_size) < 0 || header != 1)
-		return false;
-	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &cookie_size) < 0 || cookie == 0 ||
-	    cookie != namespaces_cookie(links->namespaces, private))
-		return false;
-	if (namespaces_run(links->namespaces, private, find_index_here, &call) < 0 ||
-	    getsockname(fd, (struct sockaddr *)&address, &size) < 0)
-		return false;
-	return address.sll_ifindex == (int)call.ifindex && address.sll_protocol == htons(ETH_P_ALL);
+	return namespaces_run(links->namespaces, netns, find_index_here, &call) == 0 &&
+	       links_packet_ifindex(fd) == call.ifindex;
+}
+
+uint32_t links_packet_ifindex(int fd)
+{
+	struct sockaddr_ll address = {0};
+	socklen_t size = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0 ||
+	    address.sll_family != AF_PACKET || address.sll_protocol != htons(ETH_P_ALL) ||
+	    address.sll_ifindex < 0)
+		return 0;
+	return (uint32_t)address.sll_ifindex;
 }
 
 /* Made with protocol 0: until bind() has named the interface nothing arrives, so nothing foreign
@@ -68,6 +87,7 @@ static int open_here(void *context)
 {
 	struct packet_call *call = context;
 	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
+	const int one = 1;
 	int fd, error;
 
 	error = find_index_here(call);
@@ -78,6 +98,10 @@ static int open_here(void *context)
 	if (fd < 0)
 		return -errno;
 	error = set_options(fd);
+	if (error == 0 && call->adopted)
+		error = adopt(call, fd);
+	else if (error == 0) /* for speed only */
+		(void)setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one));
 	if (error == 0 && bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		error = -errno;
 	if (error < 0) {
@@ -97,10 +121,43 @@ static int set_options(int fd)
 	    setsockopt(fd, SOL_PACKET, PACKET_IGNORE_OUTGOING, &one, sizeof(one)) < 0)
 		return -errno;
 	/* For speed only. */
-	(void)setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &one, sizeof(one));
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 	return 0;
+}
+
+/*
+ * Frames for any address come in, as long as the socket is open. They leave by the interface's
+ * queue: without it the kernel drops a super-packet that the device does not segment itself, and
+ * whatever finds a NIC's ring full.
+ */
+static int adopt(const struct packet_call *call, int fd)
+{
+	const struct packet_mreq member = {.mr_ifindex = (int)call->ifindex,
+					   .mr_type = PACKET_MR_PROMISC};
+
+	if (setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &member, sizeof(member)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_MARK, &call->mark, sizeof(call->mark)) < 0)
+		return -errno;
+	return 0;
+}
+
+static bool is_packet_socket(int fd)
+{
+	int domain = 0, type = 0, header = 0;
+	socklen_t size = sizeof(int);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_PACKET &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_RAW &&
+	       getsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &header, &size) == 0 && header == 1;
+}
+
+static uint64_t read_cookie(int fd)
+{
+	socklen_t size = sizeof(uint64_t);
+	uint64_t cookie = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0 ? cookie : 0;
 }
 
 static int find_index_here(void *context)

@@ -6,12 +6,14 @@
 #include <unistd.h>
 
 #include "control/links_internal.h"
+#include "control/links_netdev.h"
 #include "control/namespaces.h"
 #include "control/netlink.h"
 
 struct sweep {
 	struct links *links;
 	bool (*keep)(void *context, const struct proto_ref *ref, int netns, const char *ifname);
+	bool (*keep_adopted)(void *context, int netns, const char *ifname);
 	void *context;
 };
 
@@ -22,9 +24,9 @@ static bool is_remnant(const struct sweep *sweep, struct rtnl_link *link, int ne
 void links_sweep(struct links *links,
 		 bool (*keep)(void *context, const struct proto_ref *ref, int netns,
 			      const char *ifname),
-		 void *context)
+		 bool (*keep_adopted)(void *context, int netns, const char *ifname), void *context)
 {
-	const struct sweep sweep = {links, keep, context};
+	const struct sweep sweep = {links, keep, keep_adopted, context};
 
 	sweep_one(&sweep, namespaces_private(links->namespaces), true);
 	sweep_one(&sweep, namespaces_own(links->namespaces), false);
@@ -71,6 +73,8 @@ static void sweep_one(const struct sweep *sweep, int netns, bool private)
 		nl_cache_free(cache);
 	}
 	nl_socket_free(socket);
+	if (!private)
+		links_netdev_sweep(sweep->links, netns, sweep->keep_adopted, sweep->context);
 }
 
 /* In the private namespace what has such a name is ours, with or without an alias. */

@@ -115,14 +115,13 @@ bool links_tap_match(const struct links_port *port, int fd, int netns)
 	return match;
 }
 
-/* The kernel holds the namespace that /dev/net/tun was opened in for as long as the descriptor is
- * open. */
+/* The kernel holds the namespace that the descriptor was opened in for as long as it is open. */
 bool links_pins(struct links *links, const struct links_port *port, int fd)
 {
 	int home;
 	bool pins;
 
-	if (port->type != MODEL_PORT_TAP)
+	if (port->type != MODEL_PORT_TAP && port->type != MODEL_PORT_NETDEV)
 		return false;
 	home = ioctl(fd, SIOCGSKNS);
 	if (home < 0)
@@ -141,18 +140,30 @@ void links_discard(struct links *links, const struct proto_ref *ref, int fd)
 
 int links_tap_remove(struct links *links, int fd, const struct proto_ref *ref)
 {
+	char ifname[ADDR_IFNAME_SIZE];
+	int netns = links_tap_find(fd, ifname);
+	int error;
+
+	if (netns < 0)
+		return netns;
+	error = links_delete_in(links, netns, ifname, ref);
+	close(netns);
+	return error;
+}
+
+int links_tap_find(int fd, char ifname[ADDR_IFNAME_SIZE])
+{
 	struct ifreq request;
-	int netns;
 	int error = read_flags(fd, &request);
+	int netns;
 
 	if (error < 0)
 		return error;
 	netns = ioctl(fd, TUNGETDEVNETNS);
 	if (netns < 0)
 		return -errno;
-	error = links_delete_in(links, netns, request.ifr_name, ref);
-	close(netns);
-	return error;
+	snprintf(ifname, ADDR_IFNAME_SIZE, "%s", request.ifr_name);
+	return netns;
 }
 
 bool links_tap_alive(int fd)

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/links_internal.h"
+#include "control/links_netdev.h"
 #include "control/namespaces.h"
 #include "control/netlink.h"
 
@@ -31,9 +32,11 @@ int links_configure(struct links *links, const struct links_port *port,
 {
 	char ifname[ADDR_IFNAME_SIZE];
 	struct nl_sock *socket;
-	int netns = namespaces_open(links->namespaces, port->netns);
-	int error;
+	int netns, error;
 
+	if (port->type == MODEL_PORT_NETDEV)
+		return links_netdev_keep_out(links, port);
+	netns = namespaces_open(links->namespaces, port->netns);
 	if (netns < 0)
 		return netns;
 	error = configure_in(links, netns, port, former);

@@ -25,6 +25,11 @@
 #define MODEL_AGEING_DEFAULT   300u
 #define MODEL_UDP_PORT_DEFAULT 4789u
 #define MODEL_TEXT_SIZE	       512
+#define MODEL_FILE_SIZE	       128
+
+/* MiB that a pcap port records */
+#define MODEL_RECORD_LIMIT_DEFAULT 1024u
+#define MODEL_RECORD_LIMIT_MAX	   (1024u * 1024u)
 
 enum model_kind {
 	MODEL_HOST,
@@ -36,7 +41,13 @@ enum model_kind {
 	MODEL_FDB   /* a static entry */
 };
 
-enum model_port_type { MODEL_PORT_TAP = 1, MODEL_PORT_VETH, MODEL_PORT_MEMORY };
+enum model_port_type {
+	MODEL_PORT_TAP = 1,
+	MODEL_PORT_VETH,
+	MODEL_PORT_MEMORY,
+	MODEL_PORT_NETDEV,
+	MODEL_PORT_PCAP
+};
 
 struct model_host {
 	uint64_t send_capacity, receive_capacity; /* bit/s; 0: none given */
@@ -94,9 +105,15 @@ struct model_port {
 				       */
 	struct addr_mac mac; /* of the workload's interface: as asked, or made once and kept */
 	bool mac_given;
+	struct addr_mac match_mac; /* that an adopted interface must have */
+	bool match_mac_given;
+	bool shared; /* an adopted interface stays the host's as well */
 	struct addr_prefix *ips;
 	uint32_t ip_count;
-	struct proto_addr gateway; /* family 0: none */
+	struct proto_addr gateway;					 /* family 0: none */
+	char replay_file[MODEL_FILE_SIZE], record_file[MODEL_FILE_SIZE]; /* of pcap; "": none */
+	uint64_t replay_rate;  /* bit/s, or PROTO_REPLAY_* */
+	uint32_t record_limit; /* MiB */
 	uint64_t send_rate, receive_rate;
 	bool admin_up;
 };
@@ -118,6 +135,7 @@ struct model_change {
 	char ifname[ADDR_IFNAME_SIZE]; /* a removed or changed port's former interface and place */
 	char netns[MODEL_NETNS_SIZE];
 	enum model_port_type type;
+	bool records_anew; /* a port that is new, or has another file to record to */
 };
 
 struct model;

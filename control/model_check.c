@@ -183,6 +183,9 @@ static void list_change(struct model *model, const struct journal_entry *entry)
 		memcpy(change->ifname, port->ifname, sizeof(change->ifname));
 		memcpy(change->netns, port->netns, sizeof(change->netns));
 		change->type = port->type;
+		change->records_anew =
+			added || strcmp(port->record_file,
+					((struct port_node *)node)->values.record_file) != 0;
 	}
 }
 
@@ -292,6 +295,10 @@ static int check_port(struct port_node *port, struct problem *problem)
 	const struct port_node *rival = (const struct port_node *)model_claim_rival(&port->place);
 	const struct model_port *values = &port->values;
 
+	if (rival != NULL && values->type == MODEL_PORT_PCAP)
+		return problem_set(problem, 409, "file-taken", "write",
+				   "file %s of port %s is written by port %s: choose another file",
+				   values->record_file, port->full_name, rival->full_name);
 	if (rival != NULL)
 		return problem_set(
 			problem, 409, "ifname-taken", "ifname",

@@ -414,9 +414,13 @@ static bool port_equal(const struct model_port *a, const struct model_port *b)
 	if (a->type != b->type || a->member_count != b->member_count ||
 	    a->ip_count != b->ip_count || strcmp(a->ifname, b->ifname) != 0 ||
 	    strcmp(a->netns, b->netns) != 0 || memcmp(&a->mac, &b->mac, sizeof(a->mac)) != 0 ||
-	    a->mac_given != b->mac_given || !addr_ip_equal(&a->gateway, &b->gateway) ||
+	    a->mac_given != b->mac_given || a->match_mac_given != b->match_mac_given ||
+	    memcmp(&a->match_mac, &b->match_mac, sizeof(a->match_mac)) != 0 ||
+	    a->shared != b->shared || !addr_ip_equal(&a->gateway, &b->gateway) ||
 	    a->send_rate != b->send_rate || a->receive_rate != b->receive_rate ||
-	    a->admin_up != b->admin_up)
+	    a->admin_up != b->admin_up || strcmp(a->replay_file, b->replay_file) != 0 ||
+	    strcmp(a->record_file, b->record_file) != 0 || a->replay_rate != b->replay_rate ||
+	    a->record_limit != b->record_limit)
 		return false;
 	for (uint32_t i = 0; i < a->member_count; i++) {
 		if (a->members[i].segment != b->members[i].segment ||

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/model_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -316,12 +317,18 @@ static void unlink_port(struct model *model, struct port_node *port)
 	disclaim(&model->places, &port->place);
 }
 
+/* Where an interface is, or the file that is recorded to, which no interface can be named like. */
 static void claim_place(struct model *model, struct port_node *port)
 {
 	char key[MODEL_NETNS_SIZE + ADDR_IFNAME_SIZE];
 	size_t netns_size = strlen(port->values.netns) + 1;
 	size_t ifname_size = strlen(port->values.ifname);
+	int size;
 
+	if (port->values.record_file[0] != '\0') {
+		size = snprintf(key, sizeof(key), "/%s", port->values.record_file);
+		claim(&model->places, &port->place, &port->node, key, (size_t)size);
+	}
 	if (ifname_size == 0)
 		return;
 	memcpy(key, port->values.netns, netns_size);

@@ -12,8 +12,10 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "control/capture_files.h"
 #include "control/link_watch.h"
 #include "control/namespaces.h"
+#include "control/reaper.h"
 #include "control/reconcile_internal.h"
 #include "control/underlay.h"
 
@@ -37,7 +39,9 @@ static void on_retry(evutil_socket_t fd, short what, void *context);
 static void on_refused(evutil_socket_t fd, short what, void *context);
 static void on_netns(evutil_socket_t fd, short what, void *context);
 static void on_underlay(void *context);
+static void on_drained(void *context);
 static void meet_datapath(struct reconcile *reconcile);
+static void forget_announced(struct reconcile *reconcile);
 static void on_connected(void *context, const struct proto_hello *hello);
 static void on_handback(void *context, const struct proto_handback *record, int *fds);
 static void on_handback_end(void *context);
@@ -66,8 +70,10 @@ int reconcile_new(struct reconcile **reconcile, struct event_base *base, struct 
 		return -ENOMEM;
 	TAILQ_INIT(&made->work);
 	TAILQ_INIT(&made->waiting);
+	TAILQ_INIT(&made->away);
 	made->base = base;
 	made->model = model;
+	made->fd_store = options->fd_store;
 	made->memories[0].fd = -1;
 	made->memories[1].fd = -1;
 	made->netns_fd = -1;
@@ -94,6 +100,7 @@ void reconcile_free(struct reconcile *reconcile)
 	datapath_link_free(reconcile->datapath);
 	underlay_free(reconcile->underlay);
 	link_watch_free(reconcile->link_watch);
+	link_watch_free(reconcile->host_watch);
 	events[0] = reconcile->work_event;
 	events[1] = reconcile->retry_event;
 	events[2] = reconcile->refused_event;
@@ -105,10 +112,14 @@ void reconcile_free(struct reconcile *reconcile)
 		close(reconcile->netns_fd);
 	reconcile_handback_drop(reconcile);
 	reconcile_ports_fini(reconcile);
+	reconcile_close_all(reconcile);
+	free(reconcile->closing);
+	reaper_free(reconcile->reaper);
 	vtep_sockets_close(&reconcile->vtep);
 	memory_fini(&reconcile->memories[0]);
 	memory_fini(&reconcile->memories[1]);
 	sent_free(reconcile->sent);
+	capture_files_free(reconcile->captures);
 	links_free(reconcile->links);
 	namespaces_free(reconcile->namespaces);
 	free(reconcile);
@@ -190,9 +201,17 @@ static int make_parts(struct reconcile *reconcile, struct event_base *base,
 	if (error == 0)
 		error = links_new(&reconcile->links, reconcile->namespaces, instance);
 	if (error == 0)
+		error = capture_files_new(&reconcile->captures, options->state_dir);
+	if (error == 0)
+		error = reaper_new(&reconcile->reaper, base, on_drained, reconcile);
+	if (error == 0)
+		reconcile_kept_take(reconcile);
+	if (error == 0)
 		error = make_timers(reconcile, base);
 	if (error == 0)
 		error = watch_namespaces(reconcile, base);
+	if (error == 0)
+		error = reconcile_netdev_watch(reconcile);
 	if (error == 0)
 		error = underlay_new(&reconcile->underlay, base, reconcile->namespaces, on_underlay,
 				     reconcile);
@@ -274,6 +293,8 @@ static void take_change(struct reconcile *reconcile, const struct model_change *
 	case MODEL_PORT:
 		sent_mark(sent, SENT_PORT, change->ref.index);
 		reconcile_port_queue(reconcile, change->ref.index);
+		if (change->records_anew && change->type == MODEL_PORT_PCAP)
+			reconcile_pcap_renew(reconcile, change->ref.index);
 		break;
 	case MODEL_PEER:
 		sent_mark(sent, SENT_PEER, change->ref.index);
@@ -299,8 +320,8 @@ static void run(struct reconcile *reconcile)
 
 static bool something_waits(const struct reconcile *reconcile)
 {
-	return !TAILQ_EMPTY(&reconcile->waiting) || reconcile->setup_problem[0] != '\0' ||
-	       reconcile_vtep_waits(reconcile);
+	return !TAILQ_EMPTY(&reconcile->waiting) || reconcile->polled_ports > 0 ||
+	       reconcile->setup_problem[0] != '\0' || reconcile_vtep_waits(reconcile);
 }
 
 static void on_work(evutil_socket_t fd, short what, void *context)
@@ -320,6 +341,8 @@ static void on_retry(evutil_socket_t fd, short what, void *context)
 		start_unless_connected(reconcile);
 		return;
 	}
+	if (reconcile->polled_ports > 0)
+		reconcile_ports_check(reconcile, true);
 	reconcile_ports_retry(reconcile);
 	reconcile->vtep_stale |= reconcile_vtep_waits(reconcile);
 	run(reconcile);
@@ -355,6 +378,15 @@ static void on_underlay(void *context)
 	reconcile_schedule(reconcile);
 }
 
+/* Whoever waits for a name that was taken, may have it now. */
+static void on_drained(void *context)
+{
+	struct reconcile *reconcile = context;
+
+	reconcile_ports_retry(reconcile);
+	reconcile_schedule(reconcile);
+}
+
 static void on_connected(void *context, const struct proto_hello *hello)
 {
 	struct reconcile *reconcile = context;
@@ -366,7 +398,7 @@ static void on_connected(void *context, const struct proto_hello *hello)
 	reconcile->hello = *hello;
 	if (reconcile->generation < hello->generation)
 		reconcile->generation = hello->generation;
-	if (!same) {
+	if (!same || !reconcile->met) {
 		meet_datapath(reconcile);
 		return;
 	}
@@ -381,14 +413,20 @@ static void on_connected(void *context, const struct proto_hello *hello)
  * all. */
 static void meet_datapath(struct reconcile *reconcile)
 {
-	reconcile->memory_sent[0] = false;
-	reconcile->memory_sent[1] = false;
-	reconcile->hold_sent = false;
+	reconcile->met = false;
+	forget_announced(reconcile);
 	reconcile->committed = 0;
 	reconcile->applied_generation = 0;
 	sent_reset(reconcile->sent, false);
 	reconcile->send_whole = true;
 	datapath_link_request_handback(reconcile->datapath);
+}
+
+static void forget_announced(struct reconcile *reconcile)
+{
+	reconcile->memory_sent[0] = false;
+	reconcile->memory_sent[1] = false;
+	reconcile->hold_sent = false;
 }
 
 static void on_handback(void *context, const struct proto_handback *record, int *fds)
@@ -400,6 +438,7 @@ static void on_handback_end(void *context)
 {
 	struct reconcile *reconcile = context;
 
+	reconcile->met = true;
 	reconcile_handback_use(reconcile);
 	reconcile_sync_whole(reconcile, true);
 	if (!reconcile->started) {
@@ -425,25 +464,30 @@ static void on_mac_held(void *context, const struct proto_mac_held *held)
 	const struct reconcile *reconcile = context;
 	const struct model_segment *segment =
 		model_segment_by_index(reconcile->model, held->segment.index);
+	struct log_object object;
 	struct addr_mac mac;
 	char text[ADDR_MAC_TEXT_SIZE];
 
 	if (segment == NULL || segment->ref.incarnation != held->segment.incarnation)
 		return;
 	memcpy(mac.bytes, held->mac, sizeof(mac.bytes));
-	log_warning("segment %s/%s: %s moved %u times within a second and is held still",
-		    segment->tenant->name, segment->name, addr_mac_format(&mac, text), held->moves);
+	object = (struct log_object){.tenant = segment->tenant->name, .segment = segment->name};
+	log_about(LOG_LEVEL_WARNING, &object,
+		  "segment %s/%s: %s moved %u times within a second and is held still",
+		  segment->tenant->name, segment->name, addr_mac_format(&mac, text), held->moves);
 }
 
 static void on_disconnected(void *context)
 {
 	struct reconcile *reconcile = context;
 
-	/* Whether a transaction that was under way is committed, the next HELLO does not tell for
-	 * sure. */
-	if (reconcile->under_way)
+	/* Whether what was under way has arrived, the next HELLO does not tell for sure. */
+	if (reconcile->under_way) {
 		reconcile->committed = 0;
+		forget_announced(reconcile);
+	}
 	reconcile->under_way = false;
+	reconcile_close_all(reconcile);
 	reconcile_handback_drop(reconcile);
 	if (!reconcile->started)
 		event_add(reconcile->retry_event, &retry_interval);

@@ -16,11 +16,13 @@
 #include "control/model.h"
 
 struct event_base;
+struct fd_store;
 struct reconcile;
 
 struct reconcile_options {
 	const char *run_dir;
 	const char *state_dir;
+	struct fd_store *fd_store; /* borrowed for good; NULL: nothing is kept */
 };
 
 /*
@@ -40,11 +42,30 @@ void reconcile_apply(struct reconcile *reconcile, const struct model_change *cha
 
 /*
  * Before a transaction that adds or changes this port is committed: whether its interface name is
- * free in its namespace, as far as the namespace is there. Returns 0, -EEXIST (text says one
- * sentence that names the object and the way out), or 0 when it is not known yet.
+ * free in its namespace, or the interface may be adopted, as far as either is there. Returns 0 if
+ * so, or when it is not known yet; -EEXIST (the name is taken), -EBUSY (somebody else uses the
+ * interface) or -EINVAL (it cannot be a port), and text says one sentence that names the object and
+ * the way out.
  */
 int reconcile_check_port(struct reconcile *reconcile, const struct model_port *port,
 			 char text[MODEL_TEXT_SIZE]);
+
+/*
+ * Before a pcap port is put: gives its files the names that they are known by, and looks whether
+ * those that `former` (or NULL) has not can be used, as far as they are there. Returns 0, or a
+ * negative errno: *key is the attribute, text says one sentence that names object and way out.
+ */
+int reconcile_check_captures(struct reconcile *reconcile, struct model_port *values,
+			     const struct model_port *former, const char **key,
+			     char text[MODEL_TEXT_SIZE]);
+
+/*
+ * After reconcile_check_port(), for the same: whether what netns names is a network namespace, as
+ * far as it is there (-EMEDIUMTYPE), and with `require` whether the port would take effect at once
+ * (-EAGAIN). Returns 0 if so; text is as above.
+ */
+int reconcile_check_place(struct reconcile *reconcile, const struct model_port *port, bool require,
+			  char text[MODEL_TEXT_SIZE]);
 
 enum reconcile_port_state { RECONCILE_PORT_WAITING, RECONCILE_PORT_UP, RECONCILE_PORT_DOWN };
 
@@ -52,6 +73,13 @@ enum reconcile_port_state { RECONCILE_PORT_WAITING, RECONCILE_PORT_UP, RECONCILE
  * next call. */
 enum reconcile_port_state reconcile_port_state(const struct reconcile *reconcile,
 					       const struct model_port *port, const char **reason);
+
+/* What an adopted interface is found to be; false: it is none, or not there. */
+bool reconcile_port_seen(const struct reconcile *reconcile, const struct model_port *port,
+			 struct addr_mac *mac, uint32_t *mtu);
+
+/* Whether the configured VTEP's sockets are open; if not, reason says why, as above. */
+bool reconcile_vtep_up(const struct reconcile *reconcile, const char **reason);
 
 struct reconcile_status {
 	bool datapath_connected;
@@ -61,7 +89,7 @@ struct reconcile_status {
 	char datapath_build[64];
 	uint64_t applied_generation; /* what the datapath committed and the interfaces follow; 0:
 					nothing */
-	uint32_t waiting_ports;
+	uint32_t waiting_ports; /* for an interface or a namespace, datapath or not */
 	char problem[MODEL_TEXT_SIZE]; /* the last refusal or failure that still stands, or "" */
 };
 void reconcile_status(const struct reconcile *reconcile, struct reconcile_status *status);

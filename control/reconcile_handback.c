@@ -13,6 +13,7 @@ static void use_hold(struct reconcile *reconcile, struct reconcile_handback *han
 static void use_memory(struct reconcile *reconcile, struct reconcile_handback *handback);
 static void use_vtep(struct reconcile *reconcile, struct reconcile_handback *handback);
 static void use_port(struct reconcile *reconcile, struct reconcile_handback *handback);
+static bool use_captures(struct reconcile *reconcile, struct reconcile_handback *handback);
 
 void reconcile_handback_take(struct reconcile *reconcile, const struct proto_handback *record,
 			     int *fds)
@@ -40,6 +41,7 @@ void reconcile_handback_use(struct reconcile *reconcile)
 	use_kind(reconcile, PROTO_HANDBACK_MEMORY, use_memory);
 	use_kind(reconcile, PROTO_HANDBACK_VTEP, use_vtep);
 	use_kind(reconcile, PROTO_HANDBACK_PORT, use_port);
+	reconcile_kept_put(reconcile);
 	reconcile_handback_drop(reconcile);
 }
 
@@ -132,11 +134,15 @@ static void use_port(struct reconcile *reconcile, struct reconcile_handback *han
 	struct sent_object *object;
 	struct links_port wanted;
 
+	if (use_captures(reconcile, handback))
+		return;
 	if (port != NULL && port->ref.incarnation == ref->incarnation) {
 		reconcile_port_wanted(reconcile, port, &wanted);
 		reconcile_port_queue(reconcile, ref->index);
 		state = reconcile_port_at(reconcile, ref->index);
-		if (state->fd < 0 && port->type != MODEL_PORT_MEMORY &&
+		if (state->fd >= 0)
+			return; /* a second one: whatever it is, the interface is in use */
+		if (port->type != MODEL_PORT_MEMORY &&
 		    links_match(reconcile->links, &wanted, handback->fds[0])) {
 			reconcile_port_attach(reconcile, state, &wanted, handback->fds[0]);
 			handback->fds[0] = -1;
@@ -147,4 +153,22 @@ static void use_port(struct reconcile *reconcile, struct reconcile_handback *han
 		}
 	}
 	links_discard(reconcile->links, ref, handback->fds[0]);
+}
+
+/* The files of a pcap port. Returns false when the port is none. */
+static bool use_captures(struct reconcile *reconcile, struct reconcile_handback *handback)
+{
+	const struct proto_ref *ref = &handback->record.ref;
+	const struct model_port *port = model_port_by_index(reconcile->model, ref->index);
+	struct sent_object *object;
+
+	if (port == NULL || port->type != MODEL_PORT_PCAP)
+		return false;
+	if (port->ref.incarnation != ref->incarnation ||
+	    !reconcile_pcap_take(reconcile, port, handback->fds, handback->record.fd_count))
+		return true;
+	object = sent_object(reconcile->sent, SENT_PORT, ref->index);
+	object->ref = *ref;
+	object->attachment = reconcile_port_at(reconcile, ref->index)->attachment;
+	return true;
 }

@@ -4,17 +4,19 @@
 
 /*
  * What the files of reconcile share: reconcile.c (life, events, questions),
- * reconcile_ports.c (interfaces), reconcile_vtep.c (the VTEP's sockets),
- * reconcile_handback.c (what a running datapath returns), reconcile_sync.c
- * (transactions), reconcile_tell.c (what they say), reconcile_sent.c (what was
- * said), reconcile_setup.c (what is there before the first port),
- * reconcile_report.c (answers to the API).
+ * reconcile_ports.c (interfaces), reconcile_remove.c (how they and descriptors go),
+ * reconcile_vtep.c (the VTEP's sockets),
+ * reconcile_handback.c (what a running datapath returns), reconcile_kept.c (what
+ * the service manager returns), reconcile_sync.c (transactions),
+ * reconcile_tell.c (what they say), reconcile_sent.c (what was said),
+ * reconcile_setup.c (what is there before the first port), reconcile_report.c
+ * (answers to the API).
  *
- * A change goes through three lists: a port whose interface may need work is
+ * A change goes through these lists: a port whose interface may need work is
  * in `work`; one that cannot be done now is in `waiting`, and a timer moves it
- * to `work` again; what the datapath has to hear is dirty in `sent`. The lists
- * are worked off in slices, so that the API answers while a thousand
- * interfaces are made, and one transaction at a time is under way.
+ * to `work` again; one that an event of the host will bring back is `away`; what the datapath has
+ * to hear is dirty in `sent`. The lists are worked off in slices, so that the API answers while a
+ * thousand interfaces are made, and one transaction at a time is under way.
  */
 
 #include <stdbool.h>
@@ -23,6 +25,8 @@
 
 #include "control/datapath_link.h"
 #include "control/links.h"
+#include "control/links_netdev.h"
+#include "control/links_removal.h"
 #include "control/memories.h"
 #include "control/reconcile.h"
 #include "control/reconcile_sent.h"
@@ -32,11 +36,17 @@ struct event;
 struct event_base;
 struct namespaces;
 struct link_watch;
+struct reaper;
 struct underlay;
 
 #define RECONCILE_MTU_DEFAULT 1500u
 
-enum reconcile_list { RECONCILE_LIST_NONE, RECONCILE_LIST_WORK, RECONCILE_LIST_WAITING };
+enum reconcile_list {
+	RECONCILE_LIST_NONE,
+	RECONCILE_LIST_WORK,
+	RECONCILE_LIST_WAITING,
+	RECONCILE_LIST_AWAY
+};
 
 /*
  * A port as it is. Its interface exists as `link` says while fd >= 0; a memory port is attached
@@ -51,9 +61,15 @@ struct reconcile_port {
 	struct addr_prefix *ips;
 	int fd;
 	uint64_t attachment;
-	bool configured; /* the interface is as `link` says */
-	bool lost;	 /* the datapath lost a descriptor that is well: it gets it again */
-	bool pins;	 /* see links_pins() */
+	bool configured;	/* the interface is as `link` says */
+	bool lost;		/* the datapath lost a descriptor that is well: it gets it again */
+	bool pins;		/* see links_pins() */
+	bool polled;		/* it pins a namespace, and no event tells when that goes */
+	bool amiss;		/* reason tells of a problem, though the port carries traffic */
+	struct links_seen seen; /* an adopted interface, while attached */
+	struct link_watch *watch; /* of its namespace, if that is not the daemon's own */
+	struct reconcile *reconcile;
+	struct reconcile_pcap *pcap; /* a pcap port's files, in place of fd; or NULL */
 	char reason[MODEL_TEXT_SIZE];
 };
 TAILQ_HEAD(reconcile_port_list, reconcile_port);
@@ -69,17 +85,27 @@ struct reconcile {
 	struct model *model;
 	struct namespaces *namespaces;
 	struct links *links;
+	struct capture_files *captures;
 	struct underlay *underlay;
 	struct link_watch *link_watch; /* NULL until there is a private namespace */
+	struct link_watch *host_watch; /* the daemon's own namespace */
 	struct datapath_link *datapath;
+	struct fd_store *fd_store;
 	struct event *work_event, *retry_event, *refused_event, *netns_event;
 
 	int netns_fd; /* inotify on /run/netns */
 	bool started; /* the first handback is over, or there was none: interfaces may be made */
 	struct reconcile_port **ports;
 	uint32_t port_capacity;
-	struct reconcile_port_list work, waiting;
+	struct reconcile_port_list work, waiting, away;
 	uint64_t last_attachment;
+	uint32_t polled_ports;
+
+	struct reaper *reaper;
+	struct links_removal removal; /* interfaces that this slice of work removes */
+	int *closing; /* descriptors that the datapath may still have, oldest first */
+	uint32_t closing_count;
+	uint32_t closing_told; /* so many of them the transaction under way takes away */
 
 	struct memory memories[2]; /* by kind - 1 */
 	bool memory_sent[2], hold_sent;
@@ -101,6 +127,7 @@ struct reconcile {
 	uint64_t model_generation;   /* that the transaction under way completes; 0: none */
 	uint64_t applied_generation; /* of the model, completed */
 	struct proto_hello hello;    /* of the datapath that runs or ran last */
+	bool met;		     /* that datapath handed back what it had */
 
 	char setup_problem[MODEL_TEXT_SIZE], vtep_problem[MODEL_TEXT_SIZE],
 		datapath_problem[MODEL_TEXT_SIZE];
@@ -144,12 +171,64 @@ void reconcile_port_attach(struct reconcile *reconcile, struct reconcile_port *s
 /* Detaches ports whose interface is gone; pinned: those that keep a namespace whose name is gone.
  */
 void reconcile_ports_check(struct reconcile *reconcile, bool pinned);
+/* Lets go of the descriptor alone: the interface is gone, or goes with it. */
+void reconcile_port_detach(struct reconcile *reconcile, struct reconcile_port *state,
+			   const char *reason);
+void reconcile_port_move(struct reconcile *reconcile, struct reconcile_port *state,
+			 enum reconcile_list list);
+/* Logs that a port waits for another reason than before, or for none. */
+void reconcile_port_log(const struct model_port *port, const char *former, const char *reason);
 void reconcile_port_lost(struct reconcile *reconcile, const struct proto_port_lost *lost);
 /* Looks at one port's interface, or at all (PROTO_NO_INDEX), after it was seen to go. */
 void reconcile_port_gone(struct reconcile *reconcile, uint32_t index);
 /* Queues ports whose segments' MTU is another now. */
 void reconcile_ports_review_mtu(struct reconcile *reconcile);
 void reconcile_ports_fini(struct reconcile *reconcile);
+
+/* reconcile_remove.c */
+/* Closes a descriptor once the datapath has let go of its copy. */
+void reconcile_close_later(struct reconcile *reconcile, int fd);
+/* The datapath answered: what the transaction took away is closed. */
+void reconcile_close_told(struct reconcile *reconcile);
+void reconcile_close_all(struct reconcile *reconcile);
+
+/* reconcile_netdev.c */
+/* Makes a port of an adopted interface as the model says, as far as it can be done now. */
+void reconcile_netdev_work(struct reconcile *reconcile, struct reconcile_port *state,
+			   const struct model_port *port, const struct links_port *wanted);
+/* Follows the interfaces of the daemon's own namespace. Returns 0 or a negative errno. */
+int reconcile_netdev_watch(struct reconcile *reconcile);
+/* As reconcile_check_port(), for a port that adopts its interface. */
+int reconcile_netdev_check(struct reconcile *reconcile, const struct model_port *port,
+			   char text[MODEL_TEXT_SIZE]);
+/* Whether a port keeps the host out of an interface there. */
+bool reconcile_netdev_wants(void *context, int netns, const char *ifname);
+/* Gives interfaces back to the host that no port has any more. */
+void reconcile_netdev_sweep(struct reconcile *reconcile);
+
+/* reconcile_pcap.c */
+/* Opens the files of a pcap port as it wants them. */
+void reconcile_pcap_work(struct reconcile *reconcile, struct reconcile_port *state,
+			 const struct model_port *port);
+/* Lets the port's recording take the place of what there is when its file is opened. */
+void reconcile_pcap_renew(struct reconcile *reconcile, uint32_t index);
+/* Takes descriptors that were handed back for what they are; those that it takes are set to -1.
+ * Returns whether the port has all that it wants. */
+bool reconcile_pcap_take(struct reconcile *reconcile, const struct model_port *port, int *fds,
+			 uint32_t count);
+/* Whether the files could be opened now. Returns 0, or -EAGAIN and the reason to wait. */
+int reconcile_pcap_look(const struct reconcile *reconcile, const struct model_port *port,
+			char reason[MODEL_TEXT_SIZE]);
+/* The descriptors of an attached port, in their order. Returns how many. */
+uint32_t reconcile_pcap_fds(const struct reconcile_port *state, int fds[2]);
+/* What a port's record says of its files. */
+void reconcile_pcap_describe(const struct model_port *port, struct proto_port *message);
+/* Its replay came upon what is no capture. */
+void reconcile_pcap_lost(const struct reconcile *reconcile, struct reconcile_port *state);
+enum reconcile_port_state reconcile_pcap_state(const struct reconcile_port *state,
+					       const struct model_port *port, const char **reason);
+/* Closes the files; nothing when there are none. */
+void reconcile_pcap_free(struct reconcile_port *state);
 
 /* reconcile_vtep.c */
 /* Opens, changes or closes the sockets as the model says, and follows the underlay's MTU. */
@@ -162,6 +241,12 @@ void reconcile_handback_take(struct reconcile *reconcile, const struct proto_han
 /* Uses what matches the model, and lets go of the rest. */
 void reconcile_handback_use(struct reconcile *reconcile);
 void reconcile_handback_drop(struct reconcile *reconcile);
+
+/* reconcile_kept.c */
+/* Takes what the service manager kept for us: the private namespace and the memories. */
+void reconcile_kept_take(struct reconcile *reconcile);
+/* Has it keep what there is now. */
+void reconcile_kept_put(struct reconcile *reconcile);
 
 /* reconcile_tell.c */
 struct reconcile_transaction {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "control/link_watch.h"
 #include "control/namespaces.h"
 #include "control/reconcile_internal.h"
 
@@ -14,17 +15,17 @@ static void work_on(struct reconcile *reconcile, struct reconcile_port *state);
 static bool is_elsewhere(const struct reconcile_port *state, const struct links_port *wanted);
 static bool is_set_up(const struct reconcile_port *state, const struct links_port *wanted);
 static void open_port(struct reconcile *reconcile, struct reconcile_port *state,
-		      const struct links_port *wanted);
+		      const struct model_port *port, const struct links_port *wanted);
 static void set_up_port(struct reconcile *reconcile, struct reconcile_port *state,
 			const struct model_port *port, const struct links_port *wanted);
 static void remember(struct reconcile_port *state, const struct links_port *link);
 static void explain(struct reconcile_port *state, const struct links_port *wanted, int error);
-static void detach(struct reconcile *reconcile, struct reconcile_port *state, const char *reason);
-static void remove_interface(struct reconcile *reconcile, struct reconcile_port *state);
+static void remove_interface(struct reconcile *reconcile, struct reconcile_port *state,
+			     bool together);
 static void free_state(struct reconcile *reconcile, struct reconcile_port *state);
-static void move_to(struct reconcile *reconcile, struct reconcile_port *state,
-		    enum reconcile_list list);
 static struct reconcile_port *make_state(struct reconcile *reconcile, uint32_t index);
+static bool goes_unseen(const struct reconcile *reconcile, const struct reconcile_port *state);
+static void set_polled(struct reconcile *reconcile, struct reconcile_port *state, bool polled);
 static int review_mtu(void *context, struct model_port *port);
 static uint64_t now(void);
 
@@ -46,7 +47,10 @@ void reconcile_port_wanted(const struct reconcile *reconcile, const struct model
 				    .mtu = mtu == 0 ? RECONCILE_MTU_DEFAULT : mtu,
 				    .ips = port->ips,
 				    .ip_count = port->ip_count,
-				    .gateway = port->gateway};
+				    .gateway = port->gateway,
+				    .match_mac = port->match_mac,
+				    .match_mac_given = port->match_mac_given,
+				    .shared = port->shared};
 }
 
 struct reconcile_port *reconcile_port_at(const struct reconcile *reconcile, uint32_t index)
@@ -65,7 +69,7 @@ void reconcile_port_queue(struct reconcile *reconcile, uint32_t index)
 		state = make_state(reconcile, index);
 		state->link.ref = port->ref;
 	}
-	move_to(reconcile, state, RECONCILE_LIST_WORK);
+	reconcile_port_move(reconcile, state, RECONCILE_LIST_WORK);
 }
 
 bool reconcile_ports_work(struct reconcile *reconcile, uint64_t nanoseconds)
@@ -76,9 +80,10 @@ bool reconcile_ports_work(struct reconcile *reconcile, uint64_t nanoseconds)
 	while ((state = TAILQ_FIRST(&reconcile->work)) != NULL) {
 		work_on(reconcile, state);
 		if (now() >= end)
-			return TAILQ_EMPTY(&reconcile->work);
+			break;
 	}
-	return true;
+	links_removal_start(&reconcile->removal, reconcile->reaper);
+	return TAILQ_EMPTY(&reconcile->work);
 }
 
 void reconcile_ports_retry(struct reconcile *reconcile)
@@ -86,7 +91,7 @@ void reconcile_ports_retry(struct reconcile *reconcile)
 	struct reconcile_port *state;
 
 	while ((state = TAILQ_FIRST(&reconcile->waiting)) != NULL)
-		move_to(reconcile, state, RECONCILE_LIST_WORK);
+		reconcile_port_move(reconcile, state, RECONCILE_LIST_WORK);
 }
 
 void reconcile_port_attach(struct reconcile *reconcile, struct reconcile_port *state,
@@ -98,8 +103,44 @@ void reconcile_port_attach(struct reconcile *reconcile, struct reconcile_port *s
 	state->configured = false;
 	state->lost = false;
 	state->pins = links_pins(reconcile->links, link, fd);
+	set_polled(reconcile, state, state->pins && goes_unseen(reconcile, state));
 	state->reason[0] = '\0';
 	sent_mark(reconcile->sent, SENT_PORT, link->ref.index);
+}
+
+void reconcile_port_detach(struct reconcile *reconcile, struct reconcile_port *state,
+			   const char *reason)
+{
+	link_watch_free(state->watch);
+	state->watch = NULL;
+	reconcile_close_later(reconcile, state->fd);
+	state->fd = -1;
+	state->attachment = 0;
+	state->configured = false;
+	state->lost = false;
+	state->pins = false;
+	set_polled(reconcile, state, false);
+	snprintf(state->reason, sizeof(state->reason), "%s", reason);
+	sent_mark(reconcile->sent, SENT_PORT, state->link.ref.index);
+	reconcile_port_move(reconcile, state, RECONCILE_LIST_WAITING);
+}
+
+void reconcile_port_move(struct reconcile *reconcile, struct reconcile_port *state,
+			 enum reconcile_list list)
+{
+	if (state->list == RECONCILE_LIST_WORK)
+		TAILQ_REMOVE(&reconcile->work, state, entry);
+	else if (state->list == RECONCILE_LIST_WAITING)
+		TAILQ_REMOVE(&reconcile->waiting, state, entry);
+	else if (state->list == RECONCILE_LIST_AWAY)
+		TAILQ_REMOVE(&reconcile->away, state, entry);
+	if (list == RECONCILE_LIST_WORK)
+		TAILQ_INSERT_TAIL(&reconcile->work, state, entry);
+	else if (list == RECONCILE_LIST_WAITING)
+		TAILQ_INSERT_TAIL(&reconcile->waiting, state, entry);
+	else if (list == RECONCILE_LIST_AWAY)
+		TAILQ_INSERT_TAIL(&reconcile->away, state, entry);
+	state->list = list;
 }
 
 void reconcile_ports_check(struct reconcile *reconcile, bool pinned)
@@ -111,11 +152,13 @@ void reconcile_ports_check(struct reconcile *reconcile, bool pinned)
 
 		if (state == NULL || state->fd < 0)
 			continue;
-		if (pinned && state->pins &&
-		    !links_match(reconcile->links, &state->link, state->fd))
-			detach(reconcile, state, "its namespace is gone");
+		if (state->link.type == MODEL_PORT_NETDEV && (!pinned || state->pins))
+			reconcile_port_queue(reconcile, i);
+		else if (pinned && state->pins &&
+			 !links_match(reconcile->links, &state->link, state->fd))
+			reconcile_port_detach(reconcile, state, "its namespace is gone");
 		else if (!pinned && !links_alive(reconcile->links, &state->link, state->fd))
-			detach(reconcile, state, "its interface is gone");
+			reconcile_port_detach(reconcile, state, "its interface is gone");
 	}
 }
 
@@ -125,14 +168,17 @@ void reconcile_port_lost(struct reconcile *reconcile, const struct proto_port_lo
 {
 	struct reconcile_port *state = reconcile_port_at(reconcile, lost->port.index);
 
+	if (state != NULL && state->pcap != NULL &&
+	    state->link.ref.incarnation == lost->port.incarnation)
+		reconcile_pcap_lost(reconcile, state);
 	if (state == NULL || state->fd < 0 || state->link.ref.incarnation != lost->port.incarnation)
 		return;
 	if (!links_alive(reconcile->links, &state->link, state->fd)) {
-		detach(reconcile, state, "its interface is gone");
+		reconcile_port_detach(reconcile, state, "its interface is gone");
 	} else {
 		state->lost = true;
 		if (state->list == RECONCILE_LIST_NONE)
-			move_to(reconcile, state, RECONCILE_LIST_WAITING);
+			reconcile_port_move(reconcile, state, RECONCILE_LIST_WAITING);
 	}
 	reconcile_schedule(reconcile);
 }
@@ -145,7 +191,7 @@ void reconcile_port_gone(struct reconcile *reconcile, uint32_t index)
 		reconcile_ports_check(reconcile, false);
 	else if (state != NULL && state->fd >= 0 &&
 		 !links_alive(reconcile->links, &state->link, state->fd))
-		detach(reconcile, state, "its interface is gone");
+		reconcile_port_detach(reconcile, state, "its interface is gone");
 	reconcile_schedule(reconcile);
 }
 
@@ -171,13 +217,20 @@ static void work_on(struct reconcile *reconcile, struct reconcile_port *state)
 		model_port_by_index(reconcile->model, state->link.ref.index);
 	struct links_port wanted;
 
-	move_to(reconcile, state, RECONCILE_LIST_NONE);
+	reconcile_port_move(reconcile, state, RECONCILE_LIST_NONE);
 	if (port != NULL)
 		reconcile_port_wanted(reconcile, port, &wanted);
 	if (state->ifname[0] != '\0' && (port == NULL || is_elsewhere(state, &wanted)))
-		remove_interface(reconcile, state);
+		remove_interface(reconcile, state, port == NULL);
 	if (port == NULL) {
 		free_state(reconcile, state);
+		return;
+	}
+	if (port->type != MODEL_PORT_PCAP)
+		reconcile_pcap_free(state);
+	if (port->type == MODEL_PORT_PCAP) {
+		remember(state, &wanted);
+		reconcile_pcap_work(reconcile, state, port);
 		return;
 	}
 	if (port->type == MODEL_PORT_MEMORY) {
@@ -188,25 +241,30 @@ static void work_on(struct reconcile *reconcile, struct reconcile_port *state)
 	}
 	if (reconcile_prepare(reconcile) < 0) {
 		snprintf(state->reason, sizeof(state->reason), "%s", reconcile->setup_problem);
-		move_to(reconcile, state, RECONCILE_LIST_WAITING);
+		reconcile_port_move(reconcile, state, RECONCILE_LIST_WAITING);
+		return;
+	}
+	if (port->type == MODEL_PORT_NETDEV) {
+		reconcile_netdev_work(reconcile, state, port, &wanted);
 		return;
 	}
 	if (state->lost && !links_alive(reconcile->links, &state->link, state->fd))
-		detach(reconcile, state, "its interface is gone");
+		reconcile_port_detach(reconcile, state, "its interface is gone");
 	if (state->lost)
 		reconcile_port_attach(reconcile, state, &state->link, state->fd);
 	if (state->fd < 0)
-		open_port(reconcile, state, &wanted);
+		open_port(reconcile, state, port, &wanted);
 	if (state->fd >= 0)
 		set_up_port(reconcile, state, port, &wanted);
 	if (state->fd < 0 || !state->configured)
-		move_to(reconcile, state, RECONCILE_LIST_WAITING);
+		reconcile_port_move(reconcile, state, RECONCILE_LIST_WAITING);
 }
 
 static bool is_elsewhere(const struct reconcile_port *state, const struct links_port *wanted)
 {
 	return state->link.ref.incarnation != wanted->ref.incarnation ||
-	       state->link.type != wanted->type || strcmp(state->netns, wanted->netns) != 0 ||
+	       state->link.type != wanted->type || state->link.shared != wanted->shared ||
+	       strcmp(state->netns, wanted->netns) != 0 ||
 	       strcmp(state->ifname, wanted->ifname) != 0;
 }
 
@@ -228,15 +286,35 @@ static bool is_set_up(const struct reconcile_port *state, const struct links_por
 }
 
 static void open_port(struct reconcile *reconcile, struct reconcile_port *state,
-		      const struct links_port *wanted)
+		      const struct model_port *port, const struct links_port *wanted)
 {
+	char former[MODEL_TEXT_SIZE];
 	int fd = -1;
 	int error = links_open(reconcile->links, wanted, &fd);
 
+	memcpy(former, state->reason, sizeof(former));
 	if (error == 0)
 		reconcile_port_attach(reconcile, state, wanted, fd);
 	else
 		explain(state, wanted, error);
+	reconcile_port_log(port, former, state->reason);
+}
+
+/* What waits is tried again and again: only what is new is worth a line. */
+void reconcile_port_log(const struct model_port *port, const char *former, const char *reason)
+{
+	const struct log_object object = {
+		.tenant = port->tenant == NULL ? NULL : port->tenant->name, .port = port->name};
+	char name[2 * ADDR_NAME_SIZE + 8];
+
+	if (strcmp(former, reason) == 0)
+		return;
+	if (reason[0] != '\0')
+		log_about(LOG_LEVEL_INFO, &object, "%s waits: %s", reconcile_port_name(port, name),
+			  reason);
+	else
+		log_about(LOG_LEVEL_INFO, &object, "%s is attached",
+			  reconcile_port_name(port, name));
 }
 
 static void set_up_port(struct reconcile *reconcile, struct reconcile_port *state,
@@ -300,52 +378,30 @@ static void explain(struct reconcile_port *state, const struct links_port *wante
 			 wanted->ifname, where, strerror(-error));
 }
 
-/* Only the descriptor goes: the interface is gone, or goes with it. */
-static void detach(struct reconcile *reconcile, struct reconcile_port *state, const char *reason)
+/* together: with others, soon; else at once, since something takes its place. */
+static void remove_interface(struct reconcile *reconcile, struct reconcile_port *state,
+			     bool together)
 {
-	close(state->fd);
-	state->fd = -1;
-	state->attachment = 0;
-	state->configured = false;
-	state->lost = false;
-	state->pins = false;
-	snprintf(state->reason, sizeof(state->reason), "%s", reason);
-	sent_mark(reconcile->sent, SENT_PORT, state->link.ref.index);
-	move_to(reconcile, state, RECONCILE_LIST_WAITING);
-}
-
-static void remove_interface(struct reconcile *reconcile, struct reconcile_port *state)
-{
-	if (state->link.type != MODEL_PORT_MEMORY)
+	if (state->link.type != MODEL_PORT_MEMORY &&
+	    (!together ||
+	     links_removal_add(&reconcile->removal, reconcile->links, &state->link, state->fd) < 0))
 		links_remove(reconcile->links, &state->link, state->fd);
 	if (state->fd >= 0)
-		detach(reconcile, state, "");
+		reconcile_port_detach(reconcile, state, "");
 	state->ifname[0] = '\0';
-	move_to(reconcile, state, RECONCILE_LIST_NONE);
+	reconcile_port_move(reconcile, state, RECONCILE_LIST_NONE);
 }
 
 static void free_state(struct reconcile *reconcile, struct reconcile_port *state)
 {
-	move_to(reconcile, state, RECONCILE_LIST_NONE);
+	reconcile_port_move(reconcile, state, RECONCILE_LIST_NONE);
 	reconcile->ports[state->link.ref.index] = NULL;
+	link_watch_free(state->watch);
 	if (state->fd >= 0)
 		close(state->fd);
+	reconcile_pcap_free(state);
 	free(state->ips);
 	free(state);
-}
-
-static void move_to(struct reconcile *reconcile, struct reconcile_port *state,
-		    enum reconcile_list list)
-{
-	if (state->list == RECONCILE_LIST_WORK)
-		TAILQ_REMOVE(&reconcile->work, state, entry);
-	else if (state->list == RECONCILE_LIST_WAITING)
-		TAILQ_REMOVE(&reconcile->waiting, state, entry);
-	if (list == RECONCILE_LIST_WORK)
-		TAILQ_INSERT_TAIL(&reconcile->work, state, entry);
-	else if (list == RECONCILE_LIST_WAITING)
-		TAILQ_INSERT_TAIL(&reconcile->waiting, state, entry);
-	state->list = list;
 }
 
 static struct reconcile_port *make_state(struct reconcile *reconcile, uint32_t index)
@@ -353,6 +409,7 @@ static struct reconcile_port *make_state(struct reconcile *reconcile, uint32_t i
 	struct reconcile_port *state = reconcile_grow(NULL, 1, sizeof(*state));
 
 	memset(state, 0, sizeof(*state));
+	state->reconcile = reconcile;
 	state->fd = -1;
 	state->link.ifname = state->ifname;
 	state->link.netns = state->netns;
@@ -371,6 +428,19 @@ static struct reconcile_port *make_state(struct reconcile *reconcile, uint32_t i
 	return state;
 }
 
+/* Only names of /run/netns are watched. */
+static bool goes_unseen(const struct reconcile *reconcile, const struct reconcile_port *state)
+{
+	return reconcile->netns_event == NULL || strpbrk(state->netns, "/:") != NULL;
+}
+
+static void set_polled(struct reconcile *reconcile, struct reconcile_port *state, bool polled)
+{
+	reconcile->polled_ports += polled;
+	reconcile->polled_ports -= state->polled;
+	state->polled = polled;
+}
+
 static int review_mtu(void *context, struct model_port *port)
 {
 	struct reconcile *reconcile = context;
@@ -378,7 +448,7 @@ static int review_mtu(void *context, struct model_port *port)
 	struct links_port wanted;
 
 	reconcile_port_wanted(reconcile, port, &wanted);
-	if (state != NULL && state->link.mtu == wanted.mtu)
+	if (state != NULL && state->link.mtu == wanted.mtu && port->type != MODEL_PORT_NETDEV)
 		return 0;
 	reconcile_port_queue(reconcile, port->ref.index);
 	sent_mark(reconcile->sent, SENT_PORT, port->ref.index);

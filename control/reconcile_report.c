@@ -13,6 +13,9 @@
 #define MTU_MIN		 68u
 #define MTU_MAX		 65521u
 
+static const char *connection_problem(const struct reconcile *reconcile);
+static const char *interface_problem(const struct reconcile *reconcile);
+
 int reconcile_check_port(struct reconcile *reconcile, const struct model_port *port,
 			 char text[MODEL_TEXT_SIZE])
 {
@@ -20,8 +23,10 @@ int reconcile_check_port(struct reconcile *reconcile, const struct model_port *p
 	const struct model_port *other;
 	struct proto_ref ref;
 
-	if (port->type == MODEL_PORT_MEMORY)
+	if (port->type == MODEL_PORT_MEMORY || port->type == MODEL_PORT_PCAP)
 		return 0;
+	if (port->type == MODEL_PORT_NETDEV)
+		return reconcile_netdev_check(reconcile, port, text);
 	switch (links_owner(reconcile->links, port->netns, port->ifname, &ref)) {
 	case LINKS_FREE:
 		return 0;
@@ -44,12 +49,21 @@ int reconcile_check_port(struct reconcile *reconcile, const struct model_port *p
 	return -EEXIST;
 }
 
+static bool is_connected(const struct reconcile *reconcile)
+{
+	enum datapath_link_state state = datapath_link_state(reconcile->datapath);
+
+	return state != DATAPATH_LINK_ABSENT && state != DATAPATH_LINK_GREETING;
+}
+
 enum reconcile_port_state reconcile_port_state(const struct reconcile *reconcile,
 					       const struct model_port *port, const char **reason)
 {
 	const struct reconcile_port *state = reconcile_port_at(reconcile, port->ref.index);
 
 	*reason = "";
+	if (port->type == MODEL_PORT_PCAP)
+		return reconcile_pcap_state(state, port, reason);
 	if (port->type != MODEL_PORT_MEMORY && (state == NULL || state->fd < 0)) {
 		*reason = state == NULL || state->reason[0] == '\0' ? "its interface is being made"
 								    : state->reason;
@@ -57,18 +71,39 @@ enum reconcile_port_state reconcile_port_state(const struct reconcile *reconcile
 	}
 	if (state != NULL)
 		*reason = state->reason;
+	if ((port->type == MODEL_PORT_TAP || port->type == MODEL_PORT_VETH) && !state->configured) {
+		if (state->reason[0] == '\0')
+			*reason = "its interface is being set up";
+		return RECONCILE_PORT_WAITING;
+	}
+	if (!is_connected(reconcile)) {
+		*reason = "no datapath is running";
+		return RECONCILE_PORT_WAITING;
+	}
+	if (port->type == MODEL_PORT_NETDEV && (!state->seen.up || !state->seen.carrier))
+		return RECONCILE_PORT_DOWN;
 	return port->admin_up ? RECONCILE_PORT_UP : RECONCILE_PORT_DOWN;
+}
+
+bool reconcile_port_seen(const struct reconcile *reconcile, const struct model_port *port,
+			 struct addr_mac *mac, uint32_t *mtu)
+{
+	const struct reconcile_port *state = reconcile_port_at(reconcile, port->ref.index);
+
+	if (port->type != MODEL_PORT_NETDEV || state == NULL || state->fd < 0)
+		return false;
+	*mac = state->seen.mac;
+	*mtu = state->seen.mtu;
+	return true;
 }
 
 void reconcile_status(const struct reconcile *reconcile, struct reconcile_status *status)
 {
-	enum datapath_link_state state = datapath_link_state(reconcile->datapath);
 	const struct reconcile_port *port;
-	const char *problem = reconcile->datapath_problem;
+	const char *problem = connection_problem(reconcile);
 
 	memset(status, 0, sizeof(*status));
-	status->datapath_connected =
-		state != DATAPATH_LINK_ABSENT && state != DATAPATH_LINK_GREETING;
+	status->datapath_connected = is_connected(reconcile);
 	if (status->datapath_connected) {
 		status->datapath_pid = reconcile->hello.pid;
 		status->datapath_workers = reconcile->hello.workers;
@@ -78,19 +113,52 @@ void reconcile_status(const struct reconcile *reconcile, struct reconcile_status
 		status->applied_generation = reconcile->applied_generation;
 	}
 	if (problem[0] == '\0')
+		problem = reconcile->datapath_problem;
+	if (problem[0] == '\0')
 		problem = reconcile->setup_problem;
 	if (problem[0] == '\0')
 		problem = reconcile->vtep_problem;
 	TAILQ_FOREACH (port, &reconcile->waiting, entry) {
-		if (port->fd < 0)
+		if (port->fd < 0 || !port->configured)
 			status->waiting_ports++;
-		else if (problem[0] == '\0')
+		if (port->fd >= 0 && problem[0] == '\0')
 			problem = port->reason;
 	}
+	TAILQ_FOREACH (port, &reconcile->away, entry)
+		status->waiting_ports++;
 	TAILQ_FOREACH (port, &reconcile->work, entry)
 		if (port->fd < 0)
 			status->waiting_ports++;
+	if (problem[0] == '\0')
+		problem = interface_problem(reconcile);
 	snprintf(status->problem, sizeof(status->problem), "%s", problem);
+}
+
+static const char *interface_problem(const struct reconcile *reconcile)
+{
+	uint32_t i;
+
+	for (i = 0; i < reconcile->port_capacity; i++) {
+		const struct reconcile_port *port = reconcile->ports[i];
+
+		if (port != NULL && port->fd >= 0 && port->amiss)
+			return port->reason;
+	}
+	return "";
+}
+
+static const char *connection_problem(const struct reconcile *reconcile)
+{
+	switch (datapath_link_error(reconcile->datapath)) {
+	case -EPERM:
+		return "datapath.sock is served by another user than root or the control daemon's: "
+		       "start the datapath as root";
+	case -EPROTONOSUPPORT:
+		return "the datapath speaks another version of the protocol: install the same "
+		       "version of both daemons";
+	default:
+		return "";
+	}
 }
 
 uint32_t reconcile_segment_mtu(const struct reconcile *reconcile,

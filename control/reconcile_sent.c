@@ -100,7 +100,7 @@ void sent_reset(struct sent *sent, bool keep)
 		reset_table(&sent->tables[kind], keep);
 	drop_fdb(sent);
 	sent->fdb_dirty = false;
-	sent->forgotten_count = 0;
+	sent->forgotten_sent = 0;
 	sent->vtep_known = false;
 	sent->vtep_dirty = false;
 	if (!keep)
@@ -128,7 +128,17 @@ void sent_settle(struct sent *sent)
 	}
 	sent->fdb_dirty = false;
 	sent->vtep_dirty = false;
-	sent->forgotten_count = 0;
+}
+
+void sent_confirm(struct sent *sent)
+{
+	uint32_t left = sent->forgotten_count - sent->forgotten_sent;
+
+	if (left > 0)
+		memmove(sent->forgotten, sent->forgotten + sent->forgotten_sent,
+			left * sizeof(*sent->forgotten));
+	sent->forgotten_count = left;
+	sent->forgotten_sent = 0;
 }
 
 void sent_set_links(struct sent_object *object, struct sent_link *links, uint32_t count)

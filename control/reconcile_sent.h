@@ -57,8 +57,9 @@ struct sent {
 	struct sent_table tables[SENT_KINDS];
 	struct sent_fdb *fdb; /* a hash of static entries */
 	bool fdb_dirty;
-	struct sent_fdb_key *forgotten; /* entries to delete, learned ones too */
+	struct sent_fdb_key *forgotten; /* entries to delete, learned ones too, until confirmed */
 	uint32_t forgotten_count;
+	uint32_t forgotten_sent; /* so many of them are under way */
 	bool vtep_known, vtep_dirty;
 	struct proto_ref vtep_ref;
 	uint64_t vtep_attachment;
@@ -76,10 +77,12 @@ void sent_forget_entry(struct sent *sent, const struct proto_ref *segment,
 void sent_drop_entry(struct sent *sent, struct sent_fdb *entry);
 bool sent_is_dirty(const struct sent *sent);
 /* The datapath has heard nothing. keep: it holds the descriptors that it was sent. Nothing is
- * dirty. */
+ * dirty; what was to be forgotten still is. */
 void sent_reset(struct sent *sent, bool keep);
 /* After a transaction: what is not to be sent again is dirty no more. */
 void sent_settle(struct sent *sent);
+/* The transaction is committed: what it made the datapath forget is done with. */
+void sent_confirm(struct sent *sent);
 /* Replaces an object's links; they become the object's. */
 void sent_set_links(struct sent_object *object, struct sent_link *links, uint32_t count);
 

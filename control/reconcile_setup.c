@@ -14,7 +14,7 @@
 
 #define INSTANCE_FILE "instance"
 
-static void on_gone(void *context, uint32_t index);
+static void on_private_link(void *context, const struct link_watch_event *event);
 static bool is_wanted(void *context, const struct proto_ref *ref, int netns, const char *ifname);
 
 int reconcile_prepare(struct reconcile *reconcile)
@@ -32,8 +32,11 @@ int reconcile_prepare(struct reconcile *reconcile)
 			namespaces_drop_private(reconcile->namespaces);
 	}
 	if (error == 0 && reconcile->link_watch == NULL)
-		error = link_watch_new(&reconcile->link_watch, reconcile->base,
-				       reconcile->namespaces, on_gone, reconcile);
+		error = link_watch_new(
+			&reconcile->link_watch, reconcile->base, reconcile->namespaces,
+			namespaces_private(reconcile->namespaces), on_private_link, reconcile);
+	if (error == 0)
+		reconcile_kept_put(reconcile);
 	if (error == 0)
 		reconcile_problem(reconcile->setup_problem, NULL);
 	else
@@ -79,7 +82,8 @@ close_fd:
 
 void reconcile_sweep(struct reconcile *reconcile)
 {
-	links_sweep(reconcile->links, is_wanted, reconcile);
+	links_sweep(reconcile->links, is_wanted, reconcile_netdev_wants, reconcile);
+	reconcile_netdev_sweep(reconcile);
 }
 
 /* Asked about an interface that carries our mark: whether a port wants it there. */
@@ -104,7 +108,12 @@ static bool is_wanted(void *context, const struct proto_ref *ref, int netns, con
 	return same;
 }
 
-static void on_gone(void *context, uint32_t index)
+static void on_private_link(void *context, const struct link_watch_event *event)
 {
-	reconcile_port_gone(context, index);
+	uint32_t index;
+
+	if (event == NULL)
+		reconcile_port_gone(context, PROTO_NO_INDEX);
+	else if (event->gone && links_our_end(event->ifname, &index))
+		reconcile_port_gone(context, index);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "control/namespaces.h"
+#include "control/reaper.h"
 #include "control/reconcile_internal.h"
 
 #define PRIVATE_NAMESPACE_KEY 1u
@@ -12,6 +13,7 @@
 static const struct timeval refused_interval = {5, 0};
 
 static void transact(struct reconcile *reconcile);
+static bool interfaces_follow(const struct reconcile *reconcile);
 static void mark_everything(struct reconcile *reconcile);
 static int mark_tenant(void *context, struct model_tenant *tenant);
 static int mark_segment(void *context, struct model_segment *segment);
@@ -52,7 +54,7 @@ void reconcile_sync(struct reconcile *reconcile)
 		return; /* the datapath takes nothing before its memories; tried again with the rest
 			 */
 	if (!reconcile->send_whole && !sent_is_dirty(reconcile->sent)) {
-		if (TAILQ_EMPTY(&reconcile->work))
+		if (interfaces_follow(reconcile))
 			reconcile->applied_generation = model_generation(reconcile->model);
 		return;
 	}
@@ -74,8 +76,10 @@ void reconcile_replied(struct reconcile *reconcile, const struct proto_reply *re
 
 	reconcile->under_way = false;
 	reconcile->send_whole = false;
+	reconcile_close_told(reconcile);
 	if (reply->error == 0 && reply->generation == reconcile->generation) {
 		reconcile->committed = reply->generation;
+		sent_confirm(reconcile->sent);
 		if (reconcile->model_generation != 0)
 			reconcile->applied_generation = reconcile->model_generation;
 		reconcile_problem(reconcile->datapath_problem, NULL);
@@ -87,7 +91,9 @@ void reconcile_replied(struct reconcile *reconcile, const struct proto_reply *re
 	if (reply->error == ESTALE && !whole)
 		return;
 	reconcile_problem(reconcile->datapath_problem, "the datapath refused the configuration: %s",
-			  reply->text[0] != '\0' ? reply->text : strerror(reply->error));
+			  reply->error == 0	   ? "it answered for another one"
+			  : reply->text[0] != '\0' ? reply->text
+						   : strerror(reply->error));
 	reconcile->refused = true;
 	event_add(reconcile->refused_event, &refused_interval);
 }
@@ -107,9 +113,16 @@ static void transact(struct reconcile *reconcile)
 	datapath_link_send(reconcile->datapath, PROTO_BEGIN, &begin, sizeof(begin), NULL, 0);
 	reconcile_tell(&transaction);
 	reconcile->model_generation = 0;
-	if (TAILQ_EMPTY(&reconcile->work) && !sent_is_dirty(reconcile->sent))
+	if (interfaces_follow(reconcile) && !sent_is_dirty(reconcile->sent))
 		reconcile->model_generation = model_generation(reconcile->model);
+	reconcile->closing_told = reconcile->closing_count;
 	datapath_link_commit(reconcile->datapath, begin.generation);
+}
+
+/* Whether nothing is left to be made or removed, but for what waits. */
+static bool interfaces_follow(const struct reconcile *reconcile)
+{
+	return TAILQ_EMPTY(&reconcile->work) && !reaper_deletes(reconcile->reaper);
 }
 
 static void mark_everything(struct reconcile *reconcile)

@@ -34,10 +34,12 @@ static void set_tenant(struct reconcile_transaction *transaction,
 static void set_segment(struct reconcile_transaction *transaction,
 			const struct model_segment *segment);
 static void set_port(struct reconcile_transaction *transaction, const struct model_port *port);
+static uint32_t take_fds(const struct reconcile_port *state, int fds[2]);
 static void set_peer(struct reconcile_transaction *transaction, const struct model_peer *peer);
 static void remove_vtep(struct reconcile_transaction *transaction);
 static void set_vtep(struct reconcile_transaction *transaction);
 static int want_entry(void *context, struct model_fdb *entry);
+static void drop_forgotten(struct sent *sent);
 static void remove_forgotten(struct reconcile_transaction *transaction);
 static void remove_entries(struct reconcile_transaction *transaction);
 static void send_entry(struct reconcile_transaction *transaction, enum proto_type type,
@@ -75,6 +77,7 @@ static void send_sets(struct reconcile_transaction *transaction)
 	set_links(transaction, SENT_SEGMENT);
 	set_objects(transaction, SENT_PORT);
 	set_links(transaction, SENT_PORT);
+	remove_forgotten(transaction);
 	HASH_ITER (hh, sent->fdb, entry, next)
 		if (entry->pending) {
 			send_entry(transaction, PROTO_FDB_SET, entry);
@@ -279,13 +282,16 @@ static void set_port(struct reconcile_transaction *transaction, const struct mod
 {
 	static const uint32_t types[] = {[MODEL_PORT_TAP] = PROTO_PORT_TAP,
 					 [MODEL_PORT_VETH] = PROTO_PORT_PACKET,
-					 [MODEL_PORT_MEMORY] = PROTO_PORT_MEMORY};
+					 [MODEL_PORT_MEMORY] = PROTO_PORT_MEMORY,
+					 [MODEL_PORT_NETDEV] = PROTO_PORT_PACKET,
+					 [MODEL_PORT_PCAP] = PROTO_PORT_PCAP};
 	const struct proto_ref none = {PROTO_NO_INDEX, 0};
 	const struct reconcile_port *state =
 		reconcile_port_at(transaction->reconcile, port->ref.index);
 	struct sent_object *object = sent_object(transaction->sent, SENT_PORT, port->ref.index);
 	uint64_t attachment = state == NULL ? 0 : state->attachment;
 	struct links_port wanted;
+	int fds[2];
 	struct proto_port message = {.ref = port->ref,
 				     .tenant = port->tenant == NULL ? none : port->tenant->ref,
 				     .type = types[port->type],
@@ -295,11 +301,18 @@ static void set_port(struct reconcile_transaction *transaction, const struct mod
 
 	reconcile_port_wanted(transaction->reconcile, port, &wanted);
 	message.mtu = wanted.mtu;
+	if (port->type == MODEL_PORT_NETDEV && attachment != 0 && state->seen.mtu < wanted.mtu)
+		message.mtu = state->seen.mtu;
+	/* A replay shall not go by while nothing of it is taken. */
+	if (port->type == MODEL_PORT_PCAP && !port->admin_up)
+		attachment = 0;
+	if (port->type == MODEL_PORT_PCAP)
+		reconcile_pcap_describe(port, &message);
 	if (port->type != MODEL_PORT_MEMORY && attachment != object->attachment &&
 	    attachment != 0) {
 		if (transaction->fd_count < DESCRIPTORS_A_TRANSACTION) {
-			message.fd_count = 1;
-			transaction->fd_count++;
+			message.fd_count = take_fds(state, fds);
+			transaction->fd_count += message.fd_count;
 		} else {
 			attachment = 0;
 			object->again = true;
@@ -309,7 +322,16 @@ static void set_port(struct reconcile_transaction *transaction, const struct mod
 		message.flags |= PROTO_PORT_DETACH;
 	object->attachment = attachment;
 	datapath_link_send(transaction->datapath, PROTO_PORT_SET, &message, sizeof(message),
-			   message.fd_count == 0 ? NULL : &state->fd, message.fd_count);
+			   message.fd_count == 0 ? NULL : fds, message.fd_count);
+}
+
+/* The descriptors that a port is sent with. Returns how many. */
+static uint32_t take_fds(const struct reconcile_port *state, int fds[2])
+{
+	if (state->pcap != NULL)
+		return reconcile_pcap_fds(state, fds);
+	fds[0] = state->fd;
+	return 1;
 }
 
 static void set_peer(struct reconcile_transaction *transaction, const struct model_peer *peer)
@@ -367,7 +389,7 @@ static void remove_entries(struct reconcile_transaction *transaction)
 		return;
 	HASH_ITER (hh, sent->fdb, entry, next)
 		entry->present = false;
-	remove_forgotten(transaction);
+	drop_forgotten(sent);
 	(void)model_each_fdb(transaction->reconcile->model, want_entry, sent);
 	HASH_ITER (hh, sent->fdb, entry, next) {
 		if (entry->present)
@@ -377,24 +399,35 @@ static void remove_entries(struct reconcile_transaction *transaction)
 	}
 }
 
-/* What was asked to be forgotten may be learned, of which only the datapath knows. */
+/* Entries that were to be forgotten are told again even if they are static and were told before. */
+static void drop_forgotten(struct sent *sent)
+{
+	struct sent_fdb *entry;
+	uint32_t i;
+
+	for (i = 0; i < sent->forgotten_count; i++) {
+		HASH_FIND(hh, sent->fdb, &sent->forgotten[i], sizeof(sent->forgotten[i]), entry);
+		if (entry != NULL)
+			sent_drop_entry(sent, entry);
+	}
+}
+
+/* What was asked to be forgotten may be learned, of which only the datapath knows. After the
+ * segments are set, since a segment that is not there has no entries. */
 static void remove_forgotten(struct reconcile_transaction *transaction)
 {
 	struct sent *sent = transaction->sent;
 	uint32_t i;
 
 	for (i = 0; i < sent->forgotten_count; i++) {
-		struct sent_fdb gone = {.key = sent->forgotten[i]};
+		const struct sent_fdb gone = {.key = sent->forgotten[i]};
 		const struct sent_object *segment =
 			sent_object(sent, SENT_SEGMENT, gone.key.segment.index);
-		struct sent_fdb *entry;
 
 		if (segment->known && same_ref(&segment->ref, &gone.key.segment))
 			send_entry(transaction, PROTO_FDB_DEL, &gone);
-		HASH_FIND(hh, sent->fdb, &gone.key, sizeof(gone.key), entry);
-		if (entry != NULL)
-			sent_drop_entry(sent, entry);
 	}
+	sent->forgotten_sent = sent->forgotten_count;
 }
 
 static int want_entry(void *context, struct model_fdb *wanted)

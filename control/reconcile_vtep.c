@@ -5,6 +5,9 @@
 #include "control/reconcile_internal.h"
 #include "control/underlay.h"
 
+/* How the problem begins; the reason is what follows. */
+#define WAITS "the VTEP waits: "
+
 static void open_sockets(struct reconcile *reconcile, const struct model_vtep *vtep);
 static void close_sockets(struct reconcile *reconcile);
 static void follow_mtu(struct reconcile *reconcile, const struct model_vtep *vtep);
@@ -33,6 +36,18 @@ bool reconcile_vtep_waits(const struct reconcile *reconcile)
 	return reconcile->vtep.count == 0 && model_vtep(reconcile->model)->present;
 }
 
+bool reconcile_vtep_up(const struct reconcile *reconcile, const char **reason)
+{
+	bool up = reconcile->vtep.count > 0;
+
+	*reason = "";
+	if (!up)
+		*reason = reconcile->vtep_problem[0] != '\0'
+				  ? reconcile->vtep_problem + strlen(WAITS)
+				  : "its sockets are being opened";
+	return up;
+}
+
 static void open_sockets(struct reconcile *reconcile, const struct model_vtep *vtep)
 {
 	char text[ADDR_IP_TEXT_SIZE];
@@ -46,15 +61,16 @@ static void open_sockets(struct reconcile *reconcile, const struct model_vtep *v
 		reconcile->sent->vtep_dirty = true;
 		reconcile_problem(reconcile->vtep_problem, NULL);
 	} else if (error == -EADDRNOTAVAIL) {
-		reconcile_problem(reconcile->vtep_problem,
-				  "the VTEP waits: no interface has the address %s", text);
+		reconcile_problem(reconcile->vtep_problem, WAITS "no interface has the address %s",
+				  text);
 	} else if (error == -EADDRINUSE) {
 		reconcile_problem(reconcile->vtep_problem,
-				  "the VTEP waits: UDP port %u of %s is taken by another program",
+				  WAITS "UDP port %u of %s is taken by another program",
 				  vtep->udp_port, text);
 	} else {
-		reconcile_problem(reconcile->vtep_problem, "the VTEP cannot use the address %s: %s",
-				  text, strerror(-error));
+		reconcile_problem(reconcile->vtep_problem,
+				  WAITS "the address %s cannot be used: %s", text,
+				  strerror(-error));
 	}
 }
 

@@ -21,7 +21,7 @@ struct model_tenant *request_tenant(struct request *request)
 		problem_object(&request->problem, "tenant %s", name);
 		tenant = model_tenant_find(request->model, name);
 		if (tenant == NULL)
-			edit_missing(&request->problem);
+			request_missing(request);
 	}
 	return tenant;
 }
@@ -36,7 +36,7 @@ struct model_segment *request_segment(struct request *request)
 		problem_object(&request->problem, "segment %s/%s", tenant->name, name);
 		segment = model_segment_find(tenant, name);
 		if (segment == NULL)
-			edit_missing(&request->problem);
+			request_missing(request);
 	}
 	return segment;
 }
@@ -55,9 +55,19 @@ struct model_port *request_port(struct request *request, bool uplink)
 			problem_object(&request->problem, "port %s/%s", tenant->name, name);
 		port = model_port_find(request->model, tenant, name);
 		if (port == NULL)
-			edit_missing(&request->problem);
+			request_missing(request);
 	}
 	return port;
+}
+
+int request_missing(struct request *request)
+{
+	if (!request->is_delete)
+		return edit_missing(&request->problem);
+	return problem_set(&request->problem, 404, "not-found", NULL,
+			   "%s does not exist, so there is nothing to delete: name another, or "
+			   "delete with --if-exists",
+			   request->problem.object);
 }
 
 int request_flag(struct request *request, const char *name, bool *value)
@@ -100,6 +110,13 @@ int request_change(struct request *request, bool existed,
 	};
 	int result;
 
+	if (request->must_exist && !existed)
+		return problem_set(&request->problem, 412, "not-found", NULL,
+				   "%s does not exist, and If-Match asks for one that does: leave "
+				   "it out to add it",
+				   request->problem.object);
+	if (request_flag(request, "require", &edit.require) < 0)
+		return -EINVAL;
 	model_begin(request->model);
 	result = step(request, &edit);
 	if (result == 0)
@@ -142,9 +159,10 @@ static int finish(struct request *request, bool existed)
 	changes = model_changes(request->model, &count);
 	if (count != 0 && existed && request->must_be_new)
 		return problem_set(&request->problem, 412, "exists", NULL,
-				   "%s exists with other values: change it with set, or choose "
-				   "another name",
-				   request->problem.object);
+				   "%s exists with other values: %s", request->problem.object,
+				   request->exists_advice != NULL
+					   ? request->exists_advice
+					   : "change it with set, or choose another name");
 	if (count != 0 && store_commit(request->store, request->model, text) < 0) {
 		log_error("%s", text);
 		return problem_set(&request->problem, 500, "store", NULL, "%s", text);

@@ -27,8 +27,10 @@ struct request {
 	struct store *store;
 	struct reconcile *reconcile;
 	uint64_t started; /* the daemon's start, CLOCK_BOOTTIME, ns */
-	bool is_put, is_patch;
+	bool is_put, is_patch, is_delete;
 	bool must_be_new;	      /* If-None-Match: * */
+	bool must_exist;	      /* If-Match: * */
+	const char *exists_advice;    /* how to change what must be new; NULL: with set */
 	bool dry_run;		      /* a change is checked and undone */
 	char *args[REQUEST_ARGS_MAX]; /* what stands for the {names} of the route's pattern */
 	const struct evkeyvalq *query;
@@ -44,6 +46,9 @@ struct model_tenant *request_tenant(struct request *request);
 struct model_segment *request_segment(struct request *request);
 /* The port args[0]/args[1], or the uplink args[0]. */
 struct model_port *request_port(struct request *request, bool uplink);
+
+/* Notes that what the problem is about does not exist: 404, with the way out of this method. */
+int request_missing(struct request *request);
 
 /* A yes or no from the query; *value stays when it is not there. */
 int request_flag(struct request *request, const char *name, bool *value);

@@ -153,6 +153,27 @@ class Objects(Case):
         self.expect("port del up0", code=1, err="uplink up0 does not exist.")
         self.expect("port del up0 --if-exists")
 
+    def test_json_is_everywhere(self):
+        self.fake.on("DELETE", "/v1/tenants/acme", Answer(status=204, generation=9))
+        self.fake.on("DELETE", "/v1/tenants/none", problem(404, "tenant none does not exist."))
+        self.fake.on("DELETE", "/v1/fdb/a/s/02:00:00:00:00:01", Answer(status=204))
+        self.fake.on("POST", "/v1/fdb/flush", Answer(status=204))
+        self.fake.on("DELETE", "/v1/tenants/a/segments/s/peers/10.0.0.2", Answer(status=204))
+        self.fake.on("GET", "/v1/status", status_body(**{"applied-generation": 9}))
+        for line, generation in (
+            ("tenant del acme", 9),
+            ("tenant del none --if-exists", 7),
+            ("fdb del --segment a/s 02:00:00:00:00:01", 7),
+            ("fdb flush --all", 7),
+            ("segment peer del a/s 10.0.0.2", 7),
+        ):
+            done = self.expect(line + " --json", out=None)
+            self.assertEqual(json.loads(done.stdout), {"generation": generation})
+            self.expect(line)
+        text = self.expect("version", out=None).stdout.split()
+        done = self.expect("version --json", out=None)
+        self.assertEqual(json.loads(done.stdout), {"version": text[1]})
+
     def test_peers(self):
         self.fake.on("PUT", "/v1/tenants/acme/segments/web/peers/10.0.0.2", {})
         self.fake.on("DELETE", "/v1/tenants/acme/segments/web/peers/2001:db8::1", Answer(status=204))
@@ -233,6 +254,24 @@ class Effect(Case):
             "'vswitch-datapath --run-dir %s'" % self.dir,
         )
 
+    def test_vtep_that_waits(self):
+        waiting = {"local": "10.9.9.9", "status": {
+            "state": "waiting", "reason": "no interface has the address 10.9.9.9"}}
+        up = {"local": "10.9.9.9", "status": {"state": "up"}}
+        late = ("accepted, but not in effect after 0.1 s: the vtep waits: no interface has the "
+                "address 10.9.9.9")
+        self.fake.on("PATCH", "/v1/vtep", problem(404, "vtep is not configured."))
+        self.fake.on("PUT", "/v1/vtep", Answer(waiting, 201))
+        self.fake.on("GET", "/v1/vtep", waiting, waiting, up)
+        self.expect("vtep set --local 10.9.9.9")
+        self.fake.on("GET", "/v1/vtep", waiting)
+        self.expect("--wait 0.1 vtep set --local 10.9.9.9", code=4, err=late)
+        self.fake.on("PATCH", "/v1/vtep", Answer(waiting))
+        self.expect("--wait 0.1 vtep set --local 10.9.9.9", code=4, err=late)
+        # What does not touch it does not wait for it.
+        self.fake.on("PUT", "/v1/tenants/acme", Answer({}, 201))
+        self.expect("--wait 0.1 tenant add acme")
+
     def test_port_that_waits(self):
         self.fake.on("GET", self.path, self.waiting, self.waiting, self.up)
         self.expect("port add acme/web1 --type tap --segment web")
@@ -250,33 +289,47 @@ class Effect(Case):
         self.expect("port down acme/web1")
         self.assertEqual(self.fake.requests[0], ("PATCH", self.path, {"admin": "down"}))
 
-    def test_require_takes_a_new_port_back(self):
-        gone = problem(404, "port acme/web1 does not exist.")
-        self.fake.on("GET", self.path, gone, self.waiting)
-        self.expect(
-            "port add acme/web1 --type tap --segment web --require --wait 0.1",
-            code=1,
-            err="port acme/web1 is refused, since it would not be in effect: the port waits: "
-            "no namespace web1",
+    def test_require_is_the_daemons_to_refuse(self):
+        sentence = "port acme/web1 would wait: no namespace web1: see to that first."
+        asked = self.path + "?require=true"
+        self.fake.on("PUT", asked, problem(409, sentence, code="would-wait"))
+        self.fake.on("PATCH", asked, problem(409, sentence, code="would-wait"))
+        self.expect("port add acme/web1 --type tap --segment web --require", code=1, err=sentence)
+        self.expect("port set acme/web1 --netns web1 --require", code=1, err=sentence)
+        # Nothing is taken back, since nothing was done.
+        self.assertEqual(
+            self.fake.requests,
+            [
+                ("PUT", asked, {"type": "tap", "segment": "web"}),
+                ("PATCH", asked, {"netns": "web1"}),
+            ],
         )
-        self.assertEqual(self.fake.requests[-1], ("DELETE", self.path, None))
 
-    def test_require_puts_a_former_port_back(self):
-        former = {"type": "tap", "segment": "web", "status": {"state": "up"}}
-        self.fake.on("GET", self.path, former, self.waiting)
-        self.fake.on("PATCH", self.path, {})
-        self.expect(
-            "port set acme/web1 --netns web1 --require --wait 0",
-            code=1,
-            err="port acme/web1 is refused, since it would not be in effect: the port waits: "
-            "no namespace web1",
-        )
-        self.assertEqual(self.fake.requests[-1], ("PUT", self.path, former))
-
-    def test_require_is_content_with_a_port_that_is_up(self):
-        self.fake.on("GET", self.path, problem(404, "None."), self.waiting, self.up)
+    def test_required_port_is_waited_for(self):
+        self.fake.on("PUT", self.path + "?require=true", Answer(self.waiting, 201))
+        self.fake.on("GET", self.path, self.waiting, self.up)
         self.expect("port add acme/web1 --type tap --segment web --require")
-        self.assertNotIn("DELETE", [request[0] for request in self.fake.requests])
+        self.assertEqual(self.fake.requests[-1], ("GET", self.path, None))
+
+    def test_wait_is_usage(self):
+        self.fake.on("PUT", "/v1/tenants/acme", Answer({}, 201))
+        for text in ("x", "", "-1", "1s", "1e3", ".", "1.", "inf", "1234567"):
+            self.expect(
+                "tenant add acme",
+                "--wait=" + text,
+                code=2,
+                err="--wait '%s' is not a time: write seconds, as 2 or .5" % text,
+            )
+        self.assertEqual(self.fake.requests, [])
+        for text in (".5", "0.5", "2", "0"):
+            self.expect("tenant add acme", "--wait=" + text)
+        late = status_body(**{"applied-generation": 6}, problems=["No route."])
+        self.fake.on("GET", "/v1/status", late)
+        self.expect(
+            "tenant add acme --wait .1",
+            code=4,
+            err="accepted, but not in effect after 0.1 s: No route.",
+        )
 
 
 class Topology(Case):
@@ -361,6 +414,18 @@ class Topology(Case):
         )
         self.assertEqual(self.fake.requests, [])
 
+    def test_waits_for_the_vtep_of_the_file_only(self):
+        waiting = {"status": {"state": "waiting", "reason": "no interface has the address"}}
+        self.fake.on("GET", "/v1/vtep", waiting)
+        path = self.write("version: 1\ntenants: {}\n")
+        self.expect("--wait 0 apply", path, out=None)
+        path = self.write("version: 1\nvtep: {local: 10.9.9.9}\n")
+        self.expect(
+            "--wait 0 apply", path, out=None, code=4,
+            err="accepted, but not in effect after 0 s: the vtep waits: no interface has the "
+            "address",
+        )
+
     def test_waits_for_the_ports_of_the_file_only(self):
         path = self.write(TOPOLOGY)
         waiting = {"state": "waiting", "reason": "no namespace web1"}
@@ -426,6 +491,15 @@ class Views(Case):
         )
         done = self.expect("status --json", out=None)
         self.assertEqual(json.loads(done.stdout), body)
+        self.fake.on("GET", "/v1/ports", {"ports": []})
+        for datapath, text in (
+            ({"state": "absent"}, "not in effect: no datapath is running"),
+            ({"state": "connected"}, "not in effect yet"),
+        ):
+            body = status_body(datapath=datapath, **{"applied-generation": 0})
+            self.fake.on("GET", "/v1/status", body)
+            done = self.expect("status", out=None)
+            self.assertIn("generation  7, %s\n" % text, done.stdout)
 
     def test_stats(self):
         port = {"name": "a/p", "rx_packets": 3, "rx_bytes": 1500000, "tx_packets": 0,
@@ -597,6 +671,25 @@ class Daemon(Case):
                                                  % (len(json.dumps(shape)), json.dumps(shape).encode())))
                 done = self.run_cli(line)
                 self.assertIn(done.returncode, (0, 1), (line, shape, done.stderr))
+
+    def test_run_dir_is_a_path(self):
+        done = subprocess.run([VSWITCHCTL, "--run-dir", "", "status"], stderr=subprocess.PIPE,
+                              text=True, timeout=SECONDS, check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertEqual(
+            done.stderr, "vswitchctl: --run-dir '' is not a directory: write its path\n"
+        )
+
+    def test_suggested_commands_can_be_pasted(self):
+        run_dir = os.path.join(self.dir, 'a b;$(c)"`d\\')
+        os.mkdir(run_dir)
+        done = subprocess.run([VSWITCHCTL, "--run-dir", run_dir, "status"], stderr=subprocess.PIPE,
+                              text=True, timeout=SECONDS, check=False)
+        self.assertEqual(done.returncode, 3)
+        command = done.stderr.rstrip("\n").split("start it with '", 1)[1][:-1]
+        said = subprocess.run(["sh", "-c", "printf %s\\\\n " + command], stdout=subprocess.PIPE,
+                              text=True, timeout=SECONDS, check=True)
+        self.assertEqual(said.stdout.splitlines(), ["vswitch-control", "--run-dir", run_dir])
 
     def test_run_dir_too_long(self):
         done = subprocess.run([VSWITCHCTL, "--run-dir", "/" + "x" * 200, "status"],

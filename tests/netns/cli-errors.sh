@@ -57,6 +57,30 @@ refused 3 "$LAB_DIR/s" status
 refused 3 "$LAB_DIR/s" tenant add acme
 refused 3 "$LAB_DIR/s" export
 
+# ---- a control daemon that cannot start: one sentence, at once ----
+# no_start STATUS NAMES ARGUMENT...
+no_start() {
+	local status=$1 names=$2 seen
+	shift 2
+	timeout 5 "${AS[@]}" "$LAB_BUILD/control/vswitch-control" "$@" >"$LAB_DIR/out" 2>"$LAB_DIR/err"
+	seen=$?
+	if [ $seen != "$status" ] || [ "$(wc -l <"$LAB_DIR/err")" != 1 ] ||
+		! grep -qF -- "$names" "$LAB_DIR/err"; then
+		fail "vswitch-control ${*:0:60}: exit $status, and names $names" "exit $seen: $(cat "$LAB_DIR/err")"
+	else
+		pass "vswitch-control: $(cut -c 1-160 "$LAB_DIR/err")"
+	fi
+}
+AS=()
+deep="$LAB_DIR/$(printf 'd%.0s' {1..90})"
+no_start 1 "$deep" --run-dir "$deep"
+check_not "and nothing is made there" test -e "$deep"
+no_start 2 "--run-dir" --run-dir ""
+no_start 2 "0.0.0.0:8080" --run-dir "$LAB_DIR/t" --http 0.0.0.0:8080
+no_start 2 "8080" --run-dir "$LAB_DIR/t" --http 8080
+AS=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+no_start 1 "needs root" --run-dir "$LAB_DIR/t"
+
 daemon_start s control
 daemon_start s datapath
 wait_until 5 switch_connected s || die "the switch did not start"
@@ -75,6 +99,7 @@ refused 2 nonsense tenant nonsense
 refused 2 nonsense tenant add gamma --nonsense
 refused 2 "" tenant add
 refused 2 type port add acme/p2 --segment web
+refused 2 --wait --wait soon status
 
 # ---- what is not there ----
 refused 1 gamma tenant show gamma
@@ -137,6 +162,26 @@ bad 01:00:5e:00:00:01 port set acme/p1 --mac 01:00:5e:00:00:01
 bad 1.2.3 vtep set --local 1.2.3
 bad 224.0.0.1 segment peer add acme/web 224.0.0.1
 bad 01:00:5e:00:00:01 fdb add --segment acme/web --port acme/p1 01:00:5e:00:00:01
+
+bad all port add acme/p2 --type tap --segment web --ifname all
+bad default port add acme/p2 --type veth --segment web --ifname default
+bad /etc/passwd port add acme/p2 --type tap --segment web --netns /etc/passwd
+bad eth0 port add acme/p2 --type tap --segment web --ifname eth0 --netns "/var/run/netns/${LAB_PREFIX}work"
+for ip in 127.0.0.1/8 ::1/128 10.0.0.0/24 10.0.0.255/24 239.1.1.1/8; do
+	bad "$ip" port set acme/p1 --ip "$ip"
+done
+refused 1 up0 port add up0 --type tap
+
+# ---- --require: refused before anything is done, so that the port that there is goes on ----
+index=$(ip -n "${LAB_PREFIX}work" -j link show eth0 | jq '.[0].ifindex')
+generation=$(ctl s --json status | jq .generation)
+refused 1 "no namespace nowhere" port add acme/p2 --type tap --segment web --netns nowhere --require
+refused 1 "no namespace nowhere" port set acme/p1 --netns nowhere --require
+refused 1 "lo is taken" port set acme/p1 --ifname lo --require
+refused 1 vm-none port add acme/p2 --type netdev --segment web --ifname vm-none --require
+check_is "nothing was committed" "$generation" "$(ctl s --json status | jq .generation)"
+check_is "nor was the interface made anew" "$index" "$(ip -n "${LAB_PREFIX}work" -j link show eth0 | jq '.[0].ifindex')"
+check "what is in effect is not refused" ctl s port set acme/p1 --ip 10.0.0.1/24 --require
 
 # ---- files: the line is named, as in "<stdin>:3:" ----
 file_refused 1 ":3:" 'version: 1' 'tenants:' '  acme: [ }'
@@ -216,8 +261,29 @@ printf 'version: 1\ntenants: { gamma: { send: 1gbit } }\n' >"$LAB_DIR/gamma.yaml
 check "apply --dry-run" eval 'ctl s apply --dry-run "$LAB_DIR/gamma.yaml" | grep -q gamma'
 check_is "changes nothing" "$CONFIG" "$(ctl s export)"
 
+# ---- what can be taken back ----
+check "an access port becomes a trunk" ctl s port set acme/p1 --segment '' --trunk web=5
+check_is "and nothing else" '[null,["web=5"]]' "$(ctl s --json port show acme/p1 | jq -c '[.native, .trunk]')"
+check "a trunk becomes an access port" ctl s port set acme/p1 --segment web --trunk none
+check_is "as before" "$CONFIG" "$(ctl s export)"
+
+# ---- over TCP: for reading, by this host ----
+in_ns work "$LAB_BUILD/control/vswitch-control" --run-dir "$LAB_DIR/t" --http 127.0.0.1:8080 >"$LAB_DIR/t.control.log" 2>&1 &
+LAB_JOBS+=($!)
+# over_tcp CURL_ARGUMENT...: prints the status.
+over_tcp() { in_ns work curl -s --max-time 5 -o "$LAB_DIR/body" -w '%{http_code}' "$@"; }
+check "a control daemon serves HTTP" wait_until 5 in_ns work curl -s http://127.0.0.1:8080/v1/status
+check_is "GET" 200 "$(over_tcp http://127.0.0.1:8080/v1/status)"
+check_is "a GET of what is not there" 404 "$(over_tcp http://localhost:8080/v1/tenants/acme)"
+check_is "PUT" 403 "$(over_tcp -X PUT -d '{}' http://127.0.0.1:8080/v1/tenants/acme)"
+check_is "under a name that leads here" 403 "$(over_tcp -H 'Host: evil.example' http://127.0.0.1:8080/v1/status)"
+check_is "nothing was changed" 0 "$(ctl t --json tenant list | jq '.tenants | length')"
+AS=(ip netns exec "${LAB_PREFIX}work")
+no_start 1 "127.0.0.1:8080" --run-dir "$LAB_DIR/u" --http 127.0.0.1:8080
+
 # ---- no datapath ----
 daemon_kill s datapath KILL
+refused 1 "no datapath" port set acme/p1 --ip 10.0.0.1/24 --require
 unset CONFIG
 ctl s --wait 0.3 tenant set acme --send 2gbit >/dev/null 2>"$LAB_DIR/err"
 check_is "without a datapath: exit 4" 4 $?

@@ -40,6 +40,7 @@ int api_setup(void **state)
 	snprintf(fixture->state_dir, sizeof(fixture->state_dir), "%s/state", fixture->dir);
 	fixture->access = (struct access){.rights = fixture_rights, .context = fixture};
 	fixture->rights = ACCESS_READ | ACCESS_CHANGE;
+	fixture->tcp_fd = -1;
 	fixture->base = event_base_new();
 	start(fixture);
 	*state = fixture;
@@ -264,7 +265,8 @@ void api_populate(struct api_fixture *fixture)
 static void start(struct api_fixture *fixture)
 {
 	struct api_options options = {.socket_path = fixture->socket_path,
-				      .access = &fixture->access};
+				      .access = &fixture->access,
+				      .tcp_fd = fixture->tcp_fd};
 	char text[MODEL_TEXT_SIZE] = "";
 
 	fixture->model = model_new();

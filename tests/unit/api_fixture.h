@@ -30,6 +30,7 @@ struct api_fixture {
 	struct api *api;
 	struct access access;
 	unsigned rights; /* that the client has */
+	int tcp_fd;	 /* a listening socket that api_restart() hands over, or -1 */
 };
 
 struct api_answer {

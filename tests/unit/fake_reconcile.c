@@ -57,7 +57,37 @@ int reconcile_check_port(struct reconcile *reconcile, const struct model_port *p
 		return 0;
 	snprintf(text, MODEL_TEXT_SIZE, "interface %s exists already: choose another",
 		 port->ifname);
-	return -EEXIST;
+	return reconcile->taken_error != 0 ? reconcile->taken_error : -EEXIST;
+}
+
+int reconcile_check_captures(struct reconcile *reconcile, struct model_port *values,
+			     const struct model_port *former, const char **key,
+			     char text[MODEL_TEXT_SIZE])
+{
+	(void)former;
+	if (reconcile->bad_file == NULL || strcmp(values->replay_file, reconcile->bad_file) != 0)
+		return 0;
+	*key = "read";
+	snprintf(text, MODEL_TEXT_SIZE, "file %s is no pcap file", values->replay_file);
+	return -EBADMSG;
+}
+
+bool reconcile_vtep_up(const struct reconcile *reconcile, const char **reason)
+{
+	*reason = reconcile->vtep_reason != NULL ? reconcile->vtep_reason : "";
+	return reconcile->vtep_reason == NULL;
+}
+
+int reconcile_check_place(struct reconcile *reconcile, const struct model_port *port, bool require,
+			  char text[MODEL_TEXT_SIZE])
+{
+	snprintf(text, MODEL_TEXT_SIZE, "port %s: %s: choose another", port->name, port->netns);
+	if (reconcile->no_netns != NULL && strcmp(port->netns, reconcile->no_netns) == 0)
+		return -EMEDIUMTYPE;
+	if (require && reconcile->absent_netns != NULL &&
+	    strcmp(port->netns, reconcile->absent_netns) == 0)
+		return -EAGAIN;
+	return 0;
 }
 
 enum reconcile_port_state reconcile_port_state(const struct reconcile *reconcile,
@@ -66,6 +96,15 @@ enum reconcile_port_state reconcile_port_state(const struct reconcile *reconcile
 	(void)port;
 	*reason = reconcile->port_reason;
 	return reconcile->port_state;
+}
+
+bool reconcile_port_seen(const struct reconcile *reconcile, const struct model_port *port,
+			 struct addr_mac *mac, uint32_t *mtu)
+{
+	if (!reconcile->seen || port->type != MODEL_PORT_NETDEV)
+		return false;
+	*mtu = FAKE_SEEN_MTU;
+	return addr_mac_parse(FAKE_SEEN_MAC, mac) == 0;
 }
 
 void reconcile_status(const struct reconcile *reconcile, struct reconcile_status *status)

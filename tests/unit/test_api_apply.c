@@ -119,8 +119,8 @@ static void prune_removes_what_is_not_named(void **state)
 	api_refuse(fixture, 404, "not-found", "POST", "/v1/apply?prune=true&tenant=none", topology);
 	api_refuse(fixture, 400, "bad-parameter", "POST", "/v1/apply?tenant=acme", topology);
 	api_expect(fixture, 200, "PATCH", "/v1/uplinks/up0", "{\"trunk\":[]}");
-	assert_int_equal(apply(fixture, "?prune=true&tenant=acme&dry-run=true", topology), 10);
-	assert_int_equal(apply(fixture, "?prune=true&tenant=acme", topology), 10);
+	assert_int_equal(apply(fixture, "?prune=true&tenant=acme&dry-run=true", topology), 8);
+	assert_int_equal(apply(fixture, "?prune=true&tenant=acme", topology), 8);
 	config = api_get(fixture, "/v1/config");
 	assert_string_equal(api_text(config, "tenants.acme.send"), "none");
 	assert_null(api_at(config, "tenants.acme.segments.web"));
@@ -141,7 +141,7 @@ static void prune_removes_what_is_not_named(void **state)
 static void dry_run_changes_nothing(void **state)
 {
 	static const char topology[] = "{\"version\":1,\"tenants\":{\"new\":{}},\"uplinks\":"
-				       "{\"up1\":{\"type\":\"memory\"}}}";
+				       "{\"up1\":{\"type\":\"memory\",\"trunk\":[]}}}";
 	struct api_fixture *fixture = *state;
 	struct api_answer answer;
 	json_t *before, *after;

@@ -338,11 +338,33 @@ static void flushes_are_passed_on(void **state)
 	api_expect(fixture, 503, "POST", "/v1/fdb/flush", "{\"all\":true}");
 }
 
+static void says_whether_the_vtep_waits(void **state)
+{
+	struct api_fixture *fixture = *state;
+	json_t *json = api_get(fixture, "/v1/vtep");
+
+	assert_string_equal(api_text(json, "status.state"), "up");
+	assert_null(api_at(json, "status.reason"));
+	json_decref(json);
+	fixture->reconcile->vtep_reason = "no interface has the address 172.31.0.1";
+	json = api_get(fixture, "/v1/vtep");
+	assert_string_equal(api_text(json, "status.state"), "waiting");
+	assert_string_equal(api_text(json, "status.reason"),
+			    "no interface has the address 172.31.0.1");
+	/* What was read can be put back, and is no configuration. */
+	json_decref(json);
+	json = api_get(fixture, "/v1/config");
+	assert_non_null(api_at(json, "vtep.local"));
+	assert_null(api_at(json, "vtep.status"));
+	json_decref(json);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(status_tells_the_state, setup, api_teardown),
 		cmocka_unit_test_setup_teardown(ports_tell_why_they_wait, setup, api_teardown),
+		cmocka_unit_test_setup_teardown(says_whether_the_vtep_waits, setup, api_teardown),
 		cmocka_unit_test_setup_teardown(counters_are_sums, setup, api_teardown),
 		cmocka_unit_test_setup_teardown(lists_have_everything, setup, api_teardown),
 		cmocka_unit_test_setup_teardown(learned_entries_are_checked, setup, api_teardown),

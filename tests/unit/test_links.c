@@ -32,6 +32,7 @@
 #include <cmocka.h>
 
 #include "control/links.h"
+#include "control/links_internal.h"
 #include "control/memories.h"
 #include "control/namespaces.h"
 #include "control/vtep_sockets.h"
@@ -198,7 +199,7 @@ static void test_veth_is_made_and_removed(void **state)
 
 	assert_true(ours.exists);
 	assert_false(ours.addressed);
-	assert_int_equal(ours.mtu.ifr_mtu, fixture->veth.mtu);
+	assert_int_equal(ours.mtu.ifr_mtu, LINKS_OUR_MTU);
 	assert_true((ours.flags.ifr_flags & IFF_UP) != 0);
 	close(fd);
 	links_remove(fixture->links, &fixture->veth, -1);
@@ -334,7 +335,8 @@ static void test_settings_change_in_place(void **state)
 	assert_int_equal((uint8_t)look.mac.ifr_hwaddr.sa_data[5], 99);
 	assert_memory_equal(look.address.ifr_addr.sa_data + 2, other.addr.bytes, 4);
 	assert_int_equal(
-		look_at(fixture, namespaces_private(fixture->namespaces), "vs3").mtu.ifr_mtu, 1300);
+		look_at(fixture, namespaces_private(fixture->namespaces), "vs3").mtu.ifr_mtu,
+		LINKS_OUR_MTU);
 	/* The same again changes nothing and is no error: addresses and routes are there already.
 	 */
 	assert_int_equal(links_configure(fixture->links, &changed, &changed), 0);
@@ -397,6 +399,14 @@ static bool keep_one(void *context, const struct proto_ref *ref, int netns, cons
 	return ref->incarnation == keeper->ref.incarnation;
 }
 
+static bool keep_all_adopted(void *context, int netns, const char *ifname)
+{
+	(void)context;
+	(void)netns;
+	(void)ifname;
+	return true;
+}
+
 static void test_sweep_removes_what_is_not_wanted(void **state)
 {
 	struct fixture *fixture = *state;
@@ -412,7 +422,7 @@ static void test_sweep_removes_what_is_not_wanted(void **state)
 	kept = open_port(fixture, &fixture->tap);
 	left = open_port(fixture, &orphan);
 	veth = open_port(fixture, &fixture->veth);
-	links_sweep(fixture->links, keep_one, &keeper);
+	links_sweep(fixture->links, keep_one, keep_all_adopted, &keeper);
 	assert_int_equal(keeper.asked, 3);
 	assert_true(look_at(fixture, own, "eth1").exists);
 	assert_false(look_at(fixture, own, "eth2").exists);
