@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# packaging/install and packaging/uninstall where systemd does not run: the daemons are plain processes. The
+# machine is an overlay over this one, see machine.sh.
+set -u
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/lib.sh
+. "$HERE/../lib.sh"
+# shellcheck source=tests/packaging/machine.sh
+. "$HERE/machine.sh"
+
+machine_enter "$@"
+lab_begin "${1:-}"
+machine_start / plain
+copy_tree "$MACHINE/mnt/vswitch"
+
+connected() {
+	local status
+	status=$(machine_run vswitchctl --json status) && jq -e '.datapath.state == "connected"' <<<"$status" >/dev/null
+}
+pids() { machine_run pgrep -d ' ' -f '^/usr/local/sbin/vswitch-'; }
+
+check_not "a relative prefix is refused" machine_run /mnt/vswitch/packaging/install --prefix opt
+check_not "an unknown option is refused" machine_run /mnt/vswitch/packaging/install --fast
+check_not "nothing can be uninstalled yet" machine_run /mnt/vswitch/packaging/uninstall
+check_not "nobody but root installs" machine_run setpriv --reuid nobody --clear-groups /mnt/vswitch/packaging/install
+check_is "nothing happened" "" "$(machine_traces "${MACHINE_OTHERS[@]}")"
+
+check "packaging/install" machine_run /mnt/vswitch/packaging/install
+check "the daemons are connected" wait_until 5 connected
+machine_run vswitchctl tenant add acme
+machine_run vswitchctl segment add acme/web
+check "a port in the host's namespace" machine_run vswitchctl port add acme/tap0 --type tap --segment web --ifname tap0
+before=$(pids)
+check_is "two daemons run" 2 "$(wc -w <<<"$before")"
+check "packaging/install again" machine_run /mnt/vswitch/packaging/install
+check "the daemons are connected" wait_until 5 connected
+check_is "two daemons run" 2 "$(pids | wc -w)"
+check_not "others than before" grep -qw -e "${before% *}" -e "${before#* }" <<<"$(pids)"
+check "the port is there" machine_run ip link show tap0
+check "packaging/uninstall --purge" machine_run /mnt/vswitch/packaging/uninstall --purge
+check_is "no daemon is left" "" "$(pids)"
+check_not "no interface is left" machine_run ip link show tap0
+check_is "nothing is left" "" "$(machine_traces "${MACHINE_OTHERS[@]}")"
+check_is "no file of a running switch is left" "" "$(machine_run find /run /var/log -name '*vswitch*')"
+
+check "only files, elsewhere" machine_run /mnt/vswitch/packaging/install --destdir /mnt/stage --prefix /opt/vswitch
+check "they are there" test -x "$MACHINE/mnt/stage/opt/vswitch/sbin/vswitch-control" \
+	-a -f "$MACHINE/mnt/stage/etc/systemd/system/vswitch-control.service"
+check "and go" machine_run /mnt/vswitch/packaging/uninstall --destdir /mnt/stage --prefix /opt/vswitch
+check_is "without a trace" /mnt/stage "$(machine_run find /mnt/stage)"
+lab_finish

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# packaging/install and packaging/uninstall on a machine that runs systemd: what they install starts, outlives
+# its deaths, and goes without a trace. The machine is an overlay over this one, see machine.sh.
+set -u
+HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=tests/lib.sh
+. "$HERE/../lib.sh"
+# shellcheck source=tests/packaging/machine.sh
+. "$HERE/machine.sh"
+# shellcheck source=tests/packaging/lifecycle.sh
+. "$HERE/lifecycle.sh"
+
+machine_enter "$@"
+lab_begin "${1:-}"
+machine_start /
+copy_tree "$MACHINE/mnt/vswitch"
+
+check_is "before: nothing" "" "$(machine_traces "${MACHINE_OTHERS[@]}")"
+
+check "packaging/install" machine_run /mnt/vswitch/packaging/install
+check "the units verify" machine_run systemd-analyze verify \
+	/usr/local/lib/systemd/system/vswitch-{control,datapath}.service
+lifecycle
+
+# ---- once more, over a switch that runs ----
+before=$(interfaces)
+machine_run sh -c 'echo "# mine" >>/etc/default/vswitch'
+check "packaging/install again" machine_run /mnt/vswitch/packaging/install
+check "settled" wait_until 5 installed_settled
+check_is "the interfaces are the same" "$before" "$(interfaces)"
+check "it forwards" wait_until 5 installed_ping
+check "the edited configuration stays" machine_run grep -qx '# mine' /etc/default/vswitch
+
+# ---- gone, and back ----
+check "packaging/uninstall" machine_run /mnt/vswitch/packaging/uninstall
+check_not "no daemon is left" machine_run pgrep vswitch
+check_is "no interface is left" "lo lo" "$(interface_names)"
+check_is "the adopted one is as it was" "$ADOPTED" "$(adopted)"
+check_is "the state and the edited configuration are, and nothing else" \
+	"new:     /etc/default/vswitch new:     /var/lib/vswitch" \
+	"$(machine_traces "${MACHINE_OTHERS[@]}" ^/var/lib/vswitch/ | paste -sd ' ')"
+check "packaging/install" machine_run /mnt/vswitch/packaging/install
+check "settled, with the former state" wait_until 5 installed_settled
+check "it forwards" wait_until 5 installed_ping
+check "packaging/uninstall --purge" machine_run /mnt/vswitch/packaging/uninstall --purge
+check_is "nothing is left" "" "$(machine_traces "${MACHINE_OTHERS[@]}")"
+check_is "no unit is left, and none that failed" "" \
+	"$(machine_run systemctl --all --no-legend list-units 'vswitch*')$(machine_run find /etc/systemd/system -name 'vswitch*')"
+check_is "no account is left" "" "$(machine_run getent group vswitch vswitch-read vswitch-datapath)"
+check_is "no file of a running switch is left" "" "$(machine_run find /run -name '*vswitch*')"
+lab_finish
