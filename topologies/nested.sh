@@ -53,7 +53,7 @@ nested_answers() {
 nested_longest() {
 	local size
 	for size in 1373 1372; do
-		if in_ns one ping -q -n -M do -s "$size" -i 0.05 -c 2 -w 2 192.168.9.2 >/dev/null 2>&1; then
+		if in_ns one ping -q -n -M "do" -s "$size" -i 0.05 -c 2 -w 2 192.168.9.2 >/dev/null 2>&1; then
 			echo "$size"
 			return
 		fi

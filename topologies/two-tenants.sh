@@ -99,19 +99,23 @@ address_number() {
 	echo $((($1 << 24) + ($2 << 16) + ($3 << 8) + $4))
 }
 
-# iperf_start TENANT SECONDS: $! is the process; the report is $LAB_DIR/TENANT.json.
+# iperf_start TENANT SECONDS: $! is the process; the report is $LAB_DIR/TENANT.json. What counts is what the server
+# saw: the client reports what it wrote, also when that still waits.
 iperf_start() {
-	job_in "$1-1" "$1.json" iperf3 --client 10.0.0.2 --time "$2" --omit 1 --interval 1 --json
+	job_in "$1-1" "$1.json" iperf3 --client 10.0.0.2 --time "$2" --omit 1 --interval 1 --json --get-server-output
 }
 
 # goodput TENANT: Mbit/s of payload over the whole run. goodput_at TENANT SECOND: within that second.
 goodput() {
-	jq -r '.end.sum_received.bits_per_second / 1e5 | round / 10' "$LAB_DIR/$1.json"
+	goodput_of "$1" 'add / length'
 }
 goodput_at() {
-	jq -r --argjson second "$2" \
-		'[.intervals[] | select(.sum.omitted | not)][$second].sum.bits_per_second / 1e5 | round / 10' \
-		"$LAB_DIR/$1.json"
+	goodput_of "$1" ".[$2]"
+}
+# goodput_of TENANT FILTER: of the whole seconds behind the first.
+goodput_of() {
+	jq -r "[.server_output_json.intervals[].sum | select((.omitted | not) and .seconds > 0.9)
+		| .bits_per_second] | $2 | . / 1e5 | round / 10" "$LAB_DIR/$1.json"
 }
 
 # within PERCENT RATE: the goodput that a ceiling of RATE Mbit/s allows, less and more that many per cent.
