@@ -25,51 +25,51 @@
 
 #include <stdint.h>
 
-#define PROTO_VERSION 1u
+#define PROTO_VERSION	       1u
 #define PROTO_MESSAGE_SIZE_MAX (192u * 1024u)
-#define PROTO_FDS_MAX 253u
-#define PROTO_INDEX_CAPACITY (1u << 17)
-#define PROTO_NO_INDEX UINT32_MAX
-#define PROTO_TEXT_SIZE 160u
+#define PROTO_FDS_MAX	       253u
+#define PROTO_INDEX_CAPACITY   (1u << 17)
+#define PROTO_NO_INDEX	       UINT32_MAX
+#define PROTO_TEXT_SIZE	       160u
 
 enum proto_type {
 	/* datapath to control daemon */
 	PROTO_HELLO = 1,    /* struct proto_hello; first on every connection */
-	PROTO_REPLY,        /* struct proto_reply; answers COMMIT */
-	PROTO_HANDBACK,     /* struct proto_handback + fds; answers HANDBACK_REQUEST */
+	PROTO_REPLY,	    /* struct proto_reply; answers COMMIT */
+	PROTO_HANDBACK,	    /* struct proto_handback + fds; answers HANDBACK_REQUEST */
 	PROTO_HANDBACK_END, /* no records */
 	PROTO_PORT_LOST,    /* struct proto_port_lost: an interface went away */
-	PROTO_MAC_HELD,     /* struct proto_mac_held: a MAC moves too often */
+	PROTO_MAC_HELD,	    /* struct proto_mac_held: a MAC moves too often */
 
 	/* control daemon to datapath */
 	PROTO_HANDBACK_REQUEST = 32, /* no records: hand every descriptor back */
-	PROTO_MEMORY,                /* struct proto_memory + 1 fd each; before the first BEGIN */
-	PROTO_HOLD,                  /* struct proto_hold + fds: kept, not used */
-	PROTO_BEGIN,                 /* struct proto_begin */
-	PROTO_COMMIT,                /* struct proto_commit */
-	PROTO_TENANT_SET,            /* struct proto_tenant */
-	PROTO_TENANT_DEL,            /* struct proto_ref */
-	PROTO_SEGMENT_SET,           /* struct proto_segment */
-	PROTO_SEGMENT_DEL,           /* struct proto_ref */
-	PROTO_PORT_SET,              /* struct proto_port + fds */
-	PROTO_PORT_DEL,              /* struct proto_ref */
-	PROTO_MEMBER_SET,            /* struct proto_member */
-	PROTO_MEMBER_DEL,            /* struct proto_member; vid is ignored */
-	PROTO_VTEP_SET,              /* struct proto_vtep + fds: at most one */
-	PROTO_VTEP_DEL,              /* no records */
-	PROTO_PEER_SET,              /* struct proto_peer: a remote VTEP */
-	PROTO_PEER_DEL,              /* struct proto_ref */
-	PROTO_SEGMENT_PEER_SET,      /* struct proto_segment_peer */
-	PROTO_SEGMENT_PEER_DEL,      /* struct proto_segment_peer */
-	PROTO_FDB_SET,               /* struct proto_fdb: a static entry */
-	PROTO_FDB_DEL,               /* struct proto_fdb: static or learned; only segment and mac count */
-	PROTO_FDB_FLUSH,             /* struct proto_fdb_flush: learned entries; outside transactions */
+	PROTO_MEMORY,		     /* struct proto_memory + 1 fd each; before the first BEGIN */
+	PROTO_HOLD,		     /* struct proto_hold + fds: kept, not used */
+	PROTO_BEGIN,		     /* struct proto_begin */
+	PROTO_COMMIT,		     /* struct proto_commit */
+	PROTO_TENANT_SET,	     /* struct proto_tenant */
+	PROTO_TENANT_DEL,	     /* struct proto_ref */
+	PROTO_SEGMENT_SET,	     /* struct proto_segment */
+	PROTO_SEGMENT_DEL,	     /* struct proto_ref */
+	PROTO_PORT_SET,		     /* struct proto_port + fds */
+	PROTO_PORT_DEL,		     /* struct proto_ref */
+	PROTO_MEMBER_SET,	     /* struct proto_member */
+	PROTO_MEMBER_DEL,	     /* struct proto_member; vid is ignored */
+	PROTO_VTEP_SET,		     /* struct proto_vtep + fds: at most one */
+	PROTO_VTEP_DEL,		     /* no records */
+	PROTO_PEER_SET,		     /* struct proto_peer: a remote VTEP */
+	PROTO_PEER_DEL,		     /* struct proto_ref */
+	PROTO_SEGMENT_PEER_SET,	     /* struct proto_segment_peer */
+	PROTO_SEGMENT_PEER_DEL,	     /* struct proto_segment_peer */
+	PROTO_FDB_SET,		     /* struct proto_fdb: a static entry */
+	PROTO_FDB_DEL,	 /* struct proto_fdb: static or learned; only segment and mac count */
+	PROTO_FDB_FLUSH, /* struct proto_fdb_flush: learned entries; outside transactions */
 };
 
 struct proto_header {
-	uint16_t type;        /* enum proto_type */
+	uint16_t type;	      /* enum proto_type */
 	uint16_t record_size; /* octets of one record; 0 with count 0 */
-	uint32_t count;       /* records */
+	uint32_t count;	      /* records */
 };
 
 struct proto_ref {
@@ -134,7 +134,7 @@ struct proto_hold {
 
 struct proto_begin {
 	uint64_t generation; /* what is committed if all goes well; never 0 */
-	uint64_t base;       /* 0: everything follows */
+	uint64_t base;	     /* 0: everything follows */
 };
 
 struct proto_commit {
@@ -152,42 +152,43 @@ struct proto_tenant {
 struct proto_segment {
 	struct proto_ref ref;
 	struct proto_ref tenant;
-	uint32_t vni;    /* 1 to 2^24 - 1; 0: no overlay */
-	uint32_t mtu;    /* octets of a layer-3 packet, 68 to 65521 */
+	uint32_t vni;	 /* 1 to 2^24 - 1; 0: no overlay */
+	uint32_t mtu;	 /* octets of a layer-3 packet, 68 to 65521 */
 	uint32_t ageing; /* seconds until a learned entry that is not seen goes, 1 to 1000000 */
-	uint32_t flags;  /* PROTO_SEGMENT_* */
+	uint32_t flags;	 /* PROTO_SEGMENT_* */
 };
 
 enum proto_port_type {
-	PROTO_PORT_TAP = 1,   /* one fd a queue: /dev/net/tun, IFF_VNET_HDR of 10 octets, little-endian */
-	PROTO_PORT_PACKET,    /* one fd a queue: AF_PACKET, SOCK_RAW, bound, PACKET_VNET_HDR */
-	PROTO_PORT_MEMORY,    /* no fd: tests inject and collect */
-	PROTO_PORT_PCAP,      /* one or two files, as proto_port.capture says */
+	PROTO_PORT_TAP =
+		1, /* one fd a queue: /dev/net/tun, IFF_VNET_HDR of 10 octets, little-endian */
+	PROTO_PORT_PACKET, /* one fd a queue: AF_PACKET, SOCK_RAW, bound, PACKET_VNET_HDR */
+	PROTO_PORT_MEMORY, /* no fd: tests inject and collect */
+	PROTO_PORT_PCAP,   /* one or two files, as proto_port.capture says */
 };
 
 #define PROTO_PORT_ADMIN_UP 0x1u
-#define PROTO_PORT_DETACH 0x2u /* close the descriptors that are held for it */
+#define PROTO_PORT_DETACH   0x2u /* close the descriptors that are held for it */
 
 /*
  * Files of a PROTO_PORT_PCAP, in this order. Where an open file stands is where the port stands, so
- * that another datapath goes on from there: at the next frame to replay, or behind the last that was
- * recorded (beyond the end: nothing more is recorded).
+ * that another datapath goes on from there: at the next frame to replay, or behind the last that
+ * was recorded (beyond the end: nothing more is recorded).
  */
 #define PROTO_CAPTURE_REPLAY 0x1u /* O_RDONLY: a pcap file of Ethernet frames */
 #define PROTO_CAPTURE_RECORD 0x2u /* O_WRONLY, O_APPEND: empty, or a pcap file that we wrote */
 
-#define PROTO_REPLAY_OWN 0u	   /* as its time stamps say */
+#define PROTO_REPLAY_OWN 0u	    /* as its time stamps say */
 #define PROTO_REPLAY_MAX UINT64_MAX /* as fast as the switch takes it */
 
 struct proto_port {
 	struct proto_ref ref;
 	struct proto_ref tenant; /* index PROTO_NO_INDEX: an uplink, which is not charged */
-	uint32_t type;           /* enum proto_port_type */
-	uint32_t flags;          /* PROTO_PORT_* */
-	uint32_t mtu;            /* octets of a layer-3 packet that its interface takes */
-	uint32_t fd_count;       /* 0: keep the descriptors that are held for this ref */
-	uint64_t send_rate;      /* bit/s; 0: unlimited */
-	uint64_t receive_rate;   /* bit/s; 0: unlimited */
+	uint32_t type;		 /* enum proto_port_type */
+	uint32_t flags;		 /* PROTO_PORT_* */
+	uint32_t mtu;		 /* octets of a layer-3 packet that its interface takes */
+	uint32_t fd_count;	 /* 0: keep the descriptors that are held for this ref */
+	uint64_t send_rate;	 /* bit/s; 0: unlimited */
+	uint64_t receive_rate;	 /* bit/s; 0: unlimited */
 	/* Of PROTO_PORT_PCAP: */
 	uint32_t capture; /* PROTO_CAPTURE_* */
 	uint32_t reserved;

@@ -25,22 +25,22 @@
 
 #include "common/drop.h"
 
-#define STATS_MAGIC 0x7673776374727301ull
-#define STATS_WORKERS 16u
+#define STATS_MAGIC    0x7673776374727301ull
+#define STATS_WORKERS  16u
 #define STATS_CAPACITY (1u << 17)
 
 struct stats_port {
 	uint64_t rx_packets, rx_bytes;
 	uint64_t tx_packets, tx_bytes;
-	uint64_t copies;    /* made by flooding beyond the first */
-	uint64_t forwarded; /* accepted by the kernel at some port */
-	uint64_t queued;    /* a gauge: waiting in a shaper */
+	uint64_t copies;      /* made by flooding beyond the first */
+	uint64_t forwarded;   /* accepted by the kernel at some port */
+	uint64_t queued;      /* a gauge: waiting in a shaper */
 	uint64_t incarnation; /* whose counters these are; in the first worker's block only */
 	uint64_t drops[DROP_REASON_CAPACITY];
 };
 
 struct stats_tenant {
-	uint64_t send_packets, send_bytes;       /* passed by the tenant's send shaper */
+	uint64_t send_packets, send_bytes;	 /* passed by the tenant's send shaper */
 	uint64_t receive_packets, receive_bytes; /* put out to its workload ports */
 	uint64_t incarnation;
 	uint64_t reserved[3];
@@ -49,7 +49,7 @@ struct stats_tenant {
 
 struct stats_segment {
 	uint64_t packets, bytes; /* admitted to the segment, from any port */
-	uint64_t flooded;        /* of these, sent to every member */
+	uint64_t flooded;	 /* of these, sent to every member */
 	uint64_t learned, moved;
 	uint64_t incarnation;
 	uint64_t reserved[2];

@@ -87,9 +87,9 @@ struct reconcile_status {
 	uint32_t datapath_workers;
 	uint64_t datapath_started; /* CLOCK_BOOTTIME, ns */
 	char datapath_build[64];
-	uint64_t applied_generation; /* what the datapath committed and the interfaces follow; 0:
-					nothing */
-	uint32_t waiting_ports; /* for an interface or a namespace, datapath or not */
+	uint64_t applied_generation;   /* what the datapath committed and the interfaces follow; 0:
+					  nothing */
+	uint32_t waiting_ports;	       /* for an interface or a namespace, datapath or not */
 	char problem[MODEL_TEXT_SIZE]; /* the last refusal or failure that still stands, or "" */
 };
 void reconcile_status(const struct reconcile *reconcile, struct reconcile_status *status);

@@ -126,7 +126,7 @@ int worker_add_queue(struct worker *worker, const struct port *port, unsigned qu
 	};
 
 	return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, wait_fd(port, queue), &event) < 0 ? -errno
-											: 0;
+											    : 0;
 }
 
 void worker_remove_queue(struct worker *worker, const struct port *port, unsigned queue)

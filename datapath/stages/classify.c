@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datapath/ecn.h"
-#include "datapath/offload/recover.h"
 #include "datapath/stages/parse.h"
+#include "datapath/stages/recover.h"
 #include "datapath/stages/stages.h"
 #include "datapath/vlan.h"
 

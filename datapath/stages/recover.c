@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "datapath/offload/recover.h"
+#include "datapath/stages/recover.h"
 
 #include <netinet/in.h>
 #include <stddef.h>

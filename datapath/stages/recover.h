@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef VSWITCH_DATAPATH_OFFLOAD_RECOVER_H
-#define VSWITCH_DATAPATH_OFFLOAD_RECOVER_H
+#ifndef VSWITCH_DATAPATH_STAGES_RECOVER_H
+#define VSWITCH_DATAPATH_STAGES_RECOVER_H
 
 /*
  * Offload state that a tunnel lost on its way. A kernel's vxlan device leaves checksums and

@@ -177,7 +177,8 @@ static void test_usage(void **state)
 		     "--send is given twice: give it once");
 	expect_error("tenant del acme --recursive=yes", CLI_USAGE, "--recursive takes no value");
 	expect_error("port add acme/web1 --segment web", CLI_USAGE,
-		     "'port add' needs --type tap|veth|netdev|pcap|memory: see 'vswitchctl help port add'");
+		     "'port add' needs --type tap|veth|netdev|pcap|memory: see 'vswitchctl help "
+		     "port add'");
 	expect_error("status --jso", CLI_USAGE,
 		     "'status': there is no option --jso here: see 'vswitchctl help status'");
 }
@@ -213,14 +214,17 @@ static void test_refused_values(void **state)
 	expect_error("segment add a/b --peer 10.0.0.1,", CLI_REFUSED,
 		     "--peer '' is not an IP address: write one as in 10.0.0.1 or 2001:db8::1");
 	expect_error("port add a/b --type frob", CLI_REFUSED,
-		     "--type 'frob' is not a port type: use tap, veth, netdev, pcap, or memory for tests");
-	expect_error("port add a/b --type tap --ifname 0123456789abcdef", CLI_REFUSED,
-		     "--ifname '0123456789abcdef' is not a valid interface name: use up to 15 "
-		     "letters, digits, '_', '.' and '-', the first a letter or a digit, and neither "
-		     "all nor default");
-	expect_error("port add a/b --type tap --ifname all", CLI_REFUSED,
-		     "--ifname 'all' is not a valid interface name: use up to 15 letters, digits, "
-		     "'_', '.' and '-', the first a letter or a digit, and neither all nor default");
+		     "--type 'frob' is not a port type: use tap, veth, netdev, pcap, or memory for "
+		     "tests");
+	expect_error(
+		"port add a/b --type tap --ifname 0123456789abcdef", CLI_REFUSED,
+		"--ifname '0123456789abcdef' is not a valid interface name: use up to 15 "
+		"letters, digits, '_', '.' and '-', the first a letter or a digit, and neither "
+		"all nor default");
+	expect_error(
+		"port add a/b --type tap --ifname all", CLI_REFUSED,
+		"--ifname 'all' is not a valid interface name: use up to 15 letters, digits, "
+		"'_', '.' and '-', the first a letter or a digit, and neither all nor default");
 	expect_error("--wait=-1 status", CLI_USAGE,
 		     "--wait '-1' is not a time: write seconds, as 2 or .5");
 	expect_error("status --run-dir ''", CLI_USAGE,
@@ -266,8 +270,7 @@ static void test_bodies(void **state)
 		    true,
 		    "{\"segment\":\"none\",\"native\":null,\"ifname\":\"none\",\"netns\":null,"
 		    "\"mac\":null}");
-	expect_body("port set acme/p --trunk none --trunk db=7", true,
-		    "{\"trunk\":[\"db=7\"]}");
+	expect_body("port set acme/p --trunk none --trunk db=7", true, "{\"trunk\":[\"db=7\"]}");
 	expect_body("port set acme/p --segment web --trunk none", true,
 		    "{\"segment\":\"web\",\"trunk\":null}");
 	expect_body("port set acme/p --segment= --trunk none=5,acme/none", true,

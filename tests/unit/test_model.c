@@ -32,7 +32,7 @@ static struct model_tenant *put_tenant(struct model *model, const char *name, ui
 	struct problem problem;
 
 	problem_init(&problem);
-	strcpy(values.name, name);
+	snprintf(values.name, sizeof(values.name), "%s", name);
 	assert_int_equal(model_tenant_put(model, &values, &tenant, &problem), 0);
 	return tenant;
 }
@@ -46,7 +46,7 @@ static struct model_segment *put_segment(struct model *model, struct model_tenan
 	struct problem problem;
 
 	problem_init(&problem);
-	strcpy(values.name, name);
+	snprintf(values.name, sizeof(values.name), "%s", name);
 	if (peer != NULL)
 		assert_int_equal(addr_ip_parse(peer, &addr), 0);
 	assert_int_equal(model_segment_put(model, &values, &addr, peer != NULL, &segment, &problem),
@@ -66,10 +66,10 @@ static struct model_port *put_port(struct model *model, struct model_tenant *ten
 	struct problem problem;
 
 	problem_init(&problem);
-	strcpy(values.name, name);
+	snprintf(values.name, sizeof(values.name), "%s", name);
 	snprintf(values.ifname, sizeof(values.ifname), "%.15s", name);
 	if (tenant != NULL)
-		strcpy(values.netns, tenant->name);
+		snprintf(values.netns, sizeof(values.netns), "%s", tenant->name);
 	assert_int_equal(model_port_put(model, &values, &port, &problem), 0);
 	return port;
 }
@@ -178,7 +178,7 @@ static void limits_are_kept(void **state)
 		snprintf(name, sizeof(name), "t%u", i);
 		put_tenant(model, name, 0);
 	}
-	strcpy(values.name, "more");
+	snprintf(values.name, sizeof(values.name), "%s", "more");
 	assert_int_not_equal(model_tenant_put(model, &values, NULL, &problem), 0);
 	assert_string_equal(problem.code, "limit");
 	assert_int_equal(problem.status, 409);
@@ -262,7 +262,7 @@ static void changes_name_what_is_different(void **state)
 	uint32_t count;
 
 	populate(model);
-	changes = model_changes(model, &count);
+	(void)model_changes(model, &count);
 	assert_int_equal(count, 5);
 	acme = model_tenant_find(model, "acme");
 	web = model_segment_find(acme, "web");

@@ -130,7 +130,7 @@ static void every_route_is_described(void **state)
 		assert_int_equal(has_parameter(operation, "If-Match", "header"), route->changes);
 		assert_non_null(member(member(operation, "responses"), "default"));
 		if (route->queries != NULL)
-			strcpy(queries, route->queries);
+			snprintf(queries, sizeof(queries), "%s", route->queries);
 		for (char *name = strtok_r(queries, " ", &rest); name != NULL;
 		     name = strtok_r(NULL, " ", &rest)) {
 			assert_true(has_parameter(operation, name, "query"));

@@ -340,24 +340,25 @@ static void removes_what_no_port_wants(void **state)
 }
 
 /* Nothing that was not lent is taken, kept or touched. */
+static const struct {
+	enum proto_handback_kind kind;
+	struct proto_ref ref;
+} forged[] = {
+	{PROTO_HANDBACK_HOLD, {1, 0}},
+	{PROTO_HANDBACK_MEMORY, {PROTO_MEMORY_STATS, 0}},
+	{PROTO_HANDBACK_MEMORY, {PROTO_MEMORY_FDB, 0}},
+	{PROTO_HANDBACK_MEMORY, {0, 0}},
+	{PROTO_HANDBACK_MEMORY, {UINT32_MAX, 0}},
+	{PROTO_HANDBACK_VTEP, {2, 5}},
+	{PROTO_HANDBACK_PORT, {0, 3}},
+	{PROTO_HANDBACK_PORT, {1, 4}},
+	{PROTO_HANDBACK_PORT, {1, 5}},
+	{PROTO_HANDBACK_PORT, {UINT32_MAX, 4}},
+	{99, {1, 4}},
+};
+
 static void refuses_what_it_did_not_lend(void **state)
 {
-	static const struct {
-		enum proto_handback_kind kind;
-		struct proto_ref ref;
-	} forged[] = {
-		{PROTO_HANDBACK_HOLD, {1, 0}},
-		{PROTO_HANDBACK_MEMORY, {PROTO_MEMORY_STATS, 0}},
-		{PROTO_HANDBACK_MEMORY, {PROTO_MEMORY_FDB, 0}},
-		{PROTO_HANDBACK_MEMORY, {0, 0}},
-		{PROTO_HANDBACK_MEMORY, {UINT32_MAX, 0}},
-		{PROTO_HANDBACK_VTEP, {2, 5}},
-		{PROTO_HANDBACK_PORT, {0, 3}},
-		{PROTO_HANDBACK_PORT, {1, 4}},
-		{PROTO_HANDBACK_PORT, {1, 5}},
-		{PROTO_HANDBACK_PORT, {UINT32_MAX, 4}},
-		{99, {1, 4}},
-	};
 	enum { COUNT = sizeof(forged) / sizeof(forged[0]) };
 	struct fixture *fixture = *state;
 	int pipes[COUNT][2], foreign, memory, i;
