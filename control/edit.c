@@ -20,7 +20,7 @@ static int put_port(struct edit *edit, const struct model_port *former,
 int edit_host(struct edit *edit, const json_t *json)
 {
 	struct model_host values;
-	json_t *whole;
+	json_t *whole = NULL;
 	int result;
 
 	problem_object(edit->problem, "host");
@@ -35,7 +35,7 @@ int edit_vtep(struct edit *edit, const json_t *json)
 {
 	const struct model_vtep *former = model_vtep(edit->model);
 	struct model_vtep values = {0};
-	json_t *whole;
+	json_t *whole = NULL;
 	int result;
 
 	problem_object(edit->problem, "vtep");
@@ -50,7 +50,7 @@ int edit_tenant(struct edit *edit, const char *name, const json_t *json)
 {
 	struct model_tenant values = {0};
 	const struct model_tenant *former;
-	json_t *whole;
+	json_t *whole = NULL;
 	int result;
 
 	if (json_read_name("tenant", name, edit->problem) < 0)
@@ -71,7 +71,7 @@ int edit_segment(struct edit *edit, struct model_tenant *tenant, const char *nam
 	struct model_segment values = {.tenant = tenant};
 	const struct model_segment *former;
 	struct json_peers peers;
-	json_t *whole;
+	json_t *whole = NULL;
 	int result;
 
 	if (json_read_name("segment", name, edit->problem) < 0)
@@ -95,7 +95,7 @@ int edit_port(struct edit *edit, struct model_tenant *tenant, const char *name, 
 {
 	struct model_port values = {.tenant = tenant};
 	const struct model_port *former;
-	json_t *base = NULL, *whole;
+	json_t *base = NULL, *whole = NULL;
 	int result;
 
 	if (json_read_name(tenant != NULL ? "port" : "uplink", name, edit->problem) < 0)

@@ -111,7 +111,7 @@ int handle_fdb_flush(struct request *request)
 		.port.index = PROTO_NO_INDEX,
 		.peer.index = PROTO_NO_INDEX,
 	};
-	struct filter filter;
+	struct filter filter = {0};
 	bool all = false;
 
 	problem_object(&request->problem, "fdb");

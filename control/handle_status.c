@@ -81,11 +81,12 @@ static json_t *datapath_json(const struct reconcile_status *status)
 static double seconds_since(uint64_t started)
 {
 	struct timespec now;
-	uint64_t ns;
+	uint64_t ns, ms;
 
 	clock_gettime(CLOCK_BOOTTIME, &now);
 	ns = (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
-	return ns > started ? (double)((ns - started) / 1000000ull) / 1000.0 : 0.0;
+	ms = ns > started ? (ns - started) / 1000000ull : 0;
+	return (double)ms / 1000.0;
 }
 
 static int add_tenant(void *context, struct model_tenant *tenant)

@@ -335,7 +335,8 @@ static int read_interface(const struct port_reader *reader)
 				   "digits, '.', '_' and '-', the first a letter or a digit, and "
 				   "neither all nor default",
 				   ifname, reader->problem->object);
-	strcpy(values->ifname, ifname != NULL ? ifname : values->name);
+	snprintf(values->ifname, sizeof(values->ifname), "%s",
+		 ifname != NULL ? ifname : values->name);
 	return read_netns(reader);
 }
 

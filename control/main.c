@@ -130,7 +130,7 @@ static bool parse_options(int argc, char **argv, struct options *options)
 	*options = (struct options){.release = false};
 	while ((option = getopt_long(argc, argv, "", table, NULL)) != -1) {
 		if (option == 'r') {
-			run_dir = optarg;
+			run_dir = optarg != NULL ? optarg : "";
 		} else if (option == 's') {
 			state_dir = optarg;
 		} else if (option == 'e') {

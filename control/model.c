@@ -103,9 +103,11 @@ struct model_peer *model_peer_find(const struct model *model, const struct proto
 struct model_fdb *model_fdb_find(const struct model_segment *segment, const struct addr_mac *mac)
 {
 	const struct tenant_node *tenant = NODE_OF(tenant_node, segment->tenant);
-	struct fdb_key key = {.segment = segment};
+	struct fdb_key key;
 	struct fdb_node *fdb;
 
+	memset(&key, 0, sizeof(key)); /* the octets behind the MAC are hashed, too */
+	key.segment = segment;
 	memcpy(key.mac, mac->bytes, sizeof(mac->bytes));
 	HASH_FIND(hh, tenant->model->fdb, &key, sizeof(key), fdb);
 	return fdb != NULL ? &fdb->values : NULL;

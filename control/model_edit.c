@@ -307,9 +307,11 @@ static void grow_table(struct index_table *table, uint32_t index)
 		return;
 	while (capacity <= index)
 		capacity *= 2;
+	/* The table holds pointers. NOLINTBEGIN(bugprone-sizeof-expression) */
 	nodes = model_alloc(capacity, sizeof(*nodes));
 	if (table->capacity != 0)
 		memcpy(nodes, table->nodes, table->capacity * sizeof(*nodes));
+	/* NOLINTEND(bugprone-sizeof-expression) */
 	free(table->nodes);
 	table->nodes = nodes;
 	table->capacity = capacity;

@@ -121,8 +121,9 @@ struct api_answer api_receive(struct api_fixture *fixture, int fd)
 	close(fd);
 	event_base_loop(fixture->base, EVLOOP_NONBLOCK);
 	answer.text[size] = '\0';
-	if (sscanf(answer.text, "HTTP/1.1 %d", &answer.status) != 1)
-		answer.status = 0;
+	answer.status = strncmp(answer.text, "HTTP/1.1 ", 9) == 0
+				? (int)strtol(answer.text + 9, NULL, 10)
+				: 0;
 	body = strstr(answer.text, "\r\n\r\n");
 	if (body != NULL)
 		answer.json = json_loads(body, JSON_REJECT_DUPLICATES, NULL);

@@ -324,8 +324,9 @@ static void survives_what_is_no_request(void **state)
 		assert_int_equal(model_generation(fixture->model), 1);
 	}
 	memset(header, 'x', sizeof(header));
-	memcpy(header, "X: ", 3);
-	memcpy(header + sizeof(header) - 3, "\r\n", 3);
+	header[0] = 'X';
+	header[1] = ':';
+	snprintf(header + sizeof(header) - 3, 3, "\r\n");
 	{
 		struct api_answer answer =
 			api_request(fixture, "PUT", "/v1/tenants/x", header, "{}");
