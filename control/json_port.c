@@ -335,8 +335,9 @@ static int read_interface(const struct port_reader *reader)
 				   "digits, '.', '_' and '-', the first a letter or a digit, and "
 				   "neither all nor default",
 				   ifname, reader->problem->object);
-	snprintf(values->ifname, sizeof(values->ifname), "%s",
-		 ifname != NULL ? ifname : values->name);
+	if (ifname == NULL)
+		ifname = values->name;
+	memcpy(values->ifname, ifname, strlen(ifname) + 1);
 	return read_netns(reader);
 }
 
@@ -395,7 +396,8 @@ static int read_netns(const struct port_reader *reader)
 			"\"%.80s\" is no namespace for %s: give a name, an absolute path of "
 			"at most 255 characters, or pid:N",
 			text, reader->problem->object);
-	strcpy(reader->values->netns, short_netns(text));
+	text = short_netns(text);
+	memcpy(reader->values->netns, text, strlen(text) + 1);
 	return 0;
 }
 
