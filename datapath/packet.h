@@ -49,7 +49,6 @@ enum packet_flags {
 	PACKET_TAG_KEPT = 0x02, /* the tag is the workload's: output puts it back */
 	PACKET_FROM_OVERLAY = 0x04,
 	PACKET_GROUP = 0x08, /* destination is multicast or broadcast */
-	PACKET_CLONE = 0x10, /* a copy beyond the first that flooding made */
 	PACKET_IS_IPV4 = 0x20,
 	PACKET_IS_IPV6 = 0x40,
 	PACKET_FRAGMENT = 0x80, /* an IP fragment: no layer-4 header is looked at */
@@ -86,9 +85,8 @@ struct packet {
 	uint32_t port_in, segment, tenant;
 	uint32_t port_out, peer_out; /* PROTO_NO_INDEX: none */
 	uint32_t tenant_incarnation, port_in_incarnation, port_out_incarnation, segment_incarnation;
-	uint16_t vid_out; /* the tag to put on for port_out; 0: none */
-	uint8_t drop;	  /* enum drop_reason; set by a stage that drops */
-	uint8_t gate;	  /* the shaper gate that it waits at; enum shaper_kind */
+	uint8_t drop; /* enum drop_reason; set by a stage that drops */
+	uint8_t gate; /* the shaper gate that it waits at; enum shaper_kind */
 
 	/* Of the VXLAN packet that it came in (PACKET_FROM_OVERLAY). */
 	uint32_t outer_source; /* IPv4 address, network order */

@@ -59,7 +59,6 @@ static void add_copy(struct worker *worker, struct packet *packet, uint32_t targ
 		account_lost(worker, packet, packet->frame_count, DROP_NO_BUFFER);
 		return;
 	}
-	copy->flags |= PACKET_CLONE;
 	set_target(worker->config, copy, target);
 	batch_add(out, copy);
 }
