@@ -15,6 +15,9 @@
  * odd: the first octet is the second of such a word.
  */
 uint64_t checksum_add(uint64_t sum, const void *data, size_t size, bool odd);
+/* Adds octets as checksum_add() does and copies them, in one pass; the two places do not overlap.
+ */
+uint64_t checksum_copy(uint64_t sum, void *to, const void *from, size_t size, bool odd);
 /* Folds a sum to 16 bits, in the order of the data (not complemented): to be copied, not swapped.
  */
 uint16_t checksum_fold(uint64_t sum);

@@ -38,6 +38,65 @@ static void test_sum_is_that_of_rfc_1071(void **state)
 	}
 }
 
+/* The sum of an octet and what follows it. */
+static uint32_t sum_behind_octet(uint8_t first, const uint8_t *at, uint32_t size)
+{
+	uint8_t octets[256] = {first};
+
+	memcpy(octets + 1, at, size);
+	return frame_sum(0, octets, size + 1);
+}
+
+/* Every alignment of both places, every size; nothing beside what is copied is written. */
+static void test_copy(void **state)
+{
+	uint8_t from[160], to[200];
+	uint32_t random = 2;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(from); i++)
+		from[i] = i < 40 ? 0xff : (uint8_t)frame_random(&random);
+	for (uint32_t begin = 0; begin < 17; begin++) {
+		for (uint32_t size = 0; begin + size <= sizeof(from); size++) {
+			uint32_t place = frame_random(&random) % 17, plain, odd;
+
+			memset(to, 0xa5, sizeof(to));
+			plain = checksum_fold(
+				checksum_copy(0, to + place, from + begin, size, false));
+			assert_int_equal(plain, swapped(frame_sum(0, from + begin, size)));
+			assert_memory_equal(to + place, from + begin, size);
+			for (uint32_t i = 0; i < sizeof(to); i++)
+				assert_true(to[i] == 0xa5 || (i >= place && i < place + size));
+			odd = checksum_fold(checksum_copy(3, to, from + begin, size, true));
+			assert_int_equal(odd,
+					 checksum_fold(checksum_add(3, from + begin, size, true)));
+			/* An octet before them makes the first the second of a word. */
+			assert_int_equal(
+				checksum_fold(checksum_copy(checksum_add(0, "\7", 1, false), to,
+							    from + begin, size, true)),
+				swapped(sum_behind_octet(7, from + begin, size)));
+		}
+	}
+}
+
+/* Sums whose lanes carry all the time, and as many as the largest packet has. */
+static void test_large_sums(void **state)
+{
+	static uint8_t octets[70000], copy[70000];
+
+	(void)state;
+	for (uint32_t size = 65000; size < 65100; size++) {
+		uint32_t want;
+
+		memset(octets, 0xff, size);
+		octets[size / 2] = (uint8_t)size;
+		want = swapped(frame_sum(0, octets, size));
+		assert_int_equal(checksum_fold(checksum_add(0, octets, size, false)), want);
+		assert_int_equal(checksum_fold(checksum_copy(0, copy, octets, size, false)), want);
+		assert_memory_equal(copy, octets, size);
+	}
+}
+
 static void test_fold(void **state)
 {
 	(void)state;
@@ -125,6 +184,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sum_is_that_of_rfc_1071),
+		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_large_sums),
 		cmocka_unit_test(test_fold),
 		TEST(test_sum_over_slices),
 		TEST(test_complete),
