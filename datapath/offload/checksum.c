@@ -118,6 +118,14 @@ uint16_t checksum_fold(uint64_t sum)
 	return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 
+uint64_t checksum_pseudo(const uint8_t *ip, uint8_t protocol, uint32_t size)
+{
+	uint64_t sum = (uint64_t)htonl(size) + htons(protocol);
+
+	return ip[0] >> 4 == 4 ? checksum_add(sum, ip + 12, 8, false)
+			       : checksum_add(sum, ip + 8, 32, false);
+}
+
 uint64_t checksum_packet(const struct packet *packet, uint32_t offset, uint64_t sum)
 {
 	uint32_t begin = 0, done = 0;

@@ -26,25 +26,6 @@ static uint32_t network_end(const struct packet *packet)
 	return packet->l3_offset + 40 + load_be16(ip + 4);
 }
 
-/* The sum of the pseudo-header (RFC 9293 section 3.1, RFC 8200 section 8.1). */
-static uint16_t pseudo_sum(const struct packet *packet, uint32_t size)
-{
-	const uint8_t *ip = packet->data + packet->l3_offset;
-	const uint8_t rest[8] = {(uint8_t)(size >> 24),
-				 (uint8_t)(size >> 16),
-				 (uint8_t)(size >> 8),
-				 (uint8_t)size,
-				 0,
-				 0,
-				 0,
-				 packet->ip_protocol};
-	uint64_t sum = checksum_add(0, rest, sizeof(rest), false);
-
-	sum = (packet->flags & PACKET_IS_IPV4) != 0 ? checksum_add(sum, ip + 12, 8, false)
-						    : checksum_add(sum, ip + 8, 32, false);
-	return checksum_fold(sum);
-}
-
 enum drop_reason recover_offload(struct packet *packet, uint32_t mtu)
 {
 	bool tcp = packet->ip_protocol == IPPROTO_TCP;
@@ -52,11 +33,15 @@ enum drop_reason recover_offload(struct packet *packet, uint32_t mtu)
 	uint32_t end, headers;
 	uint16_t field;
 
+	/* What came with its state, like a packet that was coalesced, has lost none. */
+	if ((packet->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0)
+		return DROP_NONE;
 	if (packet->l4_offset == 0 || (!tcp && packet->ip_protocol != IPPROTO_UDP))
 		return DROP_NONE;
 	end = network_end(packet);
 	memcpy(&field, packet->data + packet->l4_offset + offset, sizeof(field));
-	if (field != pseudo_sum(packet, end - packet->l4_offset))
+	if (field != checksum_fold(checksum_pseudo(packet->data + packet->l3_offset,
+						   packet->ip_protocol, end - packet->l4_offset)))
 		return DROP_NONE;
 	packet->offload.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	packet->offload.csum_start = packet->l4_offset;

@@ -12,11 +12,12 @@
 #include "datapath/packet.h"
 
 /*
- * Marks a parsed packet without offload state whose TCP or UDP checksum field holds just the sum of
- * its pseudo-header as having a partial checksum, and one of TCP beyond `mtu` (octets of a layer-3
- * packet) as a super-packet of segments that fill it. A packet whose complete checksum happens to
- * look like that (one of 65,536) gets the same checksum again. Returns DROP_NONE, or
- * DROP_BAD_OFFLOAD for a UDP super-packet, whose segment size nothing tells.
+ * Marks a parsed packet whose TCP or UDP checksum field holds just the sum of its pseudo-header as
+ * having a partial checksum, and one of TCP beyond `mtu` (octets of a layer-3 packet) as a
+ * super-packet of segments that fill it. One that is marked already, like what was coalesced, is
+ * left alone. A packet whose complete checksum happens to look like that (one of 65,536) gets the
+ * same checksum again. Returns DROP_NONE, or DROP_BAD_OFFLOAD for a UDP super-packet, whose segment
+ * size nothing tells.
  */
 enum drop_reason recover_offload(struct packet *packet, uint32_t mtu);
 
