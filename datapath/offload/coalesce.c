@@ -41,8 +41,6 @@ static bool take_payload(struct coalesce_run *run, struct packet_pool *pool, con
 			 uint32_t size);
 static bool verify_first(struct coalesce_run *run);
 static void close_run(struct coalesce *coalesce, struct coalesce_run *run);
-static void close_flow(struct coalesce *coalesce, uint32_t vni, const uint8_t *frame,
-		       uint32_t size);
 static struct coalesce_run *free_run(struct coalesce *coalesce);
 static bool find_headers(const uint8_t *frame, uint32_t size, struct headers *headers);
 static bool can_be_first(const struct packet *packet, const struct headers *headers);
@@ -64,6 +62,12 @@ static inline void store_be16(uint8_t *octets, uint32_t value)
 	octets[1] = (uint8_t)value;
 }
 
+static inline void touch(struct coalesce *coalesce, const struct coalesce_run *run)
+{
+	coalesce->recent = (uint32_t)(run - coalesce->runs);
+	coalesce->used[coalesce->recent] = ++coalesce->calls;
+}
+
 bool coalesce_append(struct coalesce *coalesce, struct packet_pool *pool,
 		     const struct coalesce_key *key, const uint8_t *frame, uint32_t size)
 {
@@ -72,17 +76,14 @@ bool coalesce_append(struct coalesce *coalesce, struct packet_pool *pool,
 	if (coalesce->open == 0)
 		return false;
 	run = find_run(coalesce, key, frame, size);
-	if (run == NULL) {
-		close_flow(coalesce, key->outer_vni, frame, size);
+	if (run == NULL)
 		return false;
-	}
 	if (!continues(run, frame, size) || (run->frame_count == 1 && !verify_first(run)) ||
 	    !take_payload(run, pool, frame, size)) {
 		close_run(coalesce, run);
 		return false;
 	}
-	coalesce->recent = (uint32_t)(run - coalesce->runs);
-	run->used = ++coalesce->calls;
+	touch(coalesce, run);
 	if (run->ends)
 		close_run(coalesce, run);
 	return true;
@@ -110,8 +111,8 @@ void coalesce_open(struct coalesce *coalesce, const struct coalesce_key *key, st
 	run->ipv6 = headers.ipv6;
 	run->ends = false;
 	want_headers(run, packet->data);
-	run->used = ++coalesce->calls;
-	coalesce->recent = (uint32_t)(run - coalesce->runs);
+	touch(coalesce, run);
+	memcpy(&coalesce->ports[coalesce->recent], packet->data + headers.l4, sizeof(uint32_t));
 	coalesce->open |= 1u << coalesce->recent;
 }
 
@@ -151,22 +152,66 @@ static inline bool matches(const struct coalesce_run *run, const struct coalesce
 	return has_wanted(run, padded);
 }
 
-/* There is one at most, since a frame of its flow that does not continue it ends it. */
+/* Whether the frame, with the same ports, is of the run's flow, whatever way it came. */
+static bool same_flow(const struct coalesce_run *run, const uint8_t *frame,
+		      const struct headers *headers)
+{
+	const uint8_t *first = run->packet->data;
+	uint32_t addresses = run->ipv6 ? 8 : 12, size = run->ipv6 ? 32 : 8;
+
+	return run->protocol == headers->protocol && run->ipv6 == headers->ipv6 &&
+	       memcmp(first + run->l3_offset + addresses, frame + headers->l3 + addresses, size) ==
+		       0;
+}
+
+static void close_between(struct coalesce *coalesce, uint32_t vni, const uint8_t *macs)
+{
+	for (uint32_t left = coalesce->open; left != 0; left &= left - 1) {
+		struct coalesce_run *run = &coalesce->runs[__builtin_ctz(left)];
+
+		if (run->key.outer_vni == vni && memcmp(run->packet->data, macs, 2 * ETH_ALEN) == 0)
+			close_run(coalesce, run);
+	}
+}
+
+/* Returns the open runs whose flows have these ports, as bits. */
+static inline uint32_t with_ports(const struct coalesce *coalesce, const uint8_t *layer4)
+{
+	uint32_t ports, found = 0;
+
+	memcpy(&ports, layer4, sizeof(ports));
+	for (uint32_t i = 0; i < COALESCE_RUNS; i++)
+		found |= (uint32_t)(coalesce->ports[i] == ports) << i;
+	return found & coalesce->open;
+}
+
+/*
+ * Returns the run whose headers the frame has, or NULL, and ends those that the frame must not be
+ * overtaken by: of its flow with other headers, whatever tag it has or peer it came from; or, when
+ * no flow can be seen, like that of a fragment, those between its MAC addresses.
+ */
 static struct coalesce_run *find_run(struct coalesce *coalesce, const struct coalesce_key *key,
 				     const uint8_t *frame, uint32_t size)
 {
-	uint32_t recent = 1u << coalesce->recent;
+	struct coalesce_run *run = &coalesce->runs[coalesce->recent], *found = NULL;
+	struct headers headers;
 
-	if ((coalesce->open & recent) != 0 &&
-	    matches(&coalesce->runs[coalesce->recent], key, frame, size))
-		return &coalesce->runs[coalesce->recent];
-	for (uint32_t left = coalesce->open & ~recent; left != 0; left &= left - 1) {
-		struct coalesce_run *run = &coalesce->runs[__builtin_ctz(left)];
-
-		if (matches(run, key, frame, size))
-			return run;
+	if ((coalesce->open >> coalesce->recent & 1) != 0 && matches(run, key, frame, size))
+		return run;
+	if (!find_headers(frame, size, &headers)) {
+		if (size >= 2 * ETH_ALEN)
+			close_between(coalesce, key->outer_vni, frame);
+		return NULL;
 	}
-	return NULL;
+	for (uint32_t left = with_ports(coalesce, frame + headers.l4); left != 0;
+	     left &= left - 1) {
+		run = &coalesce->runs[__builtin_ctz(left)];
+		if (matches(run, key, frame, size))
+			found = run;
+		else if (run->key.outer_vni == key->outer_vni && same_flow(run, frame, &headers))
+			close_run(coalesce, run);
+	}
+	return found;
 }
 
 /* Whether a frame with the run's headers is its next, if its checksums are right. */
@@ -323,53 +368,17 @@ static void close_run(struct coalesce *coalesce, struct coalesce_run *run)
 		finish_packet(run);
 }
 
-/* Whether the frame, whose headers are given, is of the run's flow. */
-static bool same_flow(const struct coalesce_run *run, const uint8_t *frame,
-		      const struct headers *headers)
-{
-	const uint8_t *first = run->packet->data;
-	uint32_t addresses = run->ipv6 ? 8 : 12, size = run->ipv6 ? 32 : 8;
-
-	return run->protocol == headers->protocol && run->ipv6 == headers->ipv6 &&
-	       memcmp(first + run->l4_offset, frame + headers->l4, 4) == 0 &&
-	       memcmp(first + run->l3_offset + addresses, frame + headers->l3 + addresses, size) ==
-		       0;
-}
-
-/*
- * Ends the runs that the frame must not be overtaken by: those of its flow, whatever way it came or
- * tag it has; if no flow can be seen, like that of a fragment, those between its MAC addresses.
- */
-static void close_flow(struct coalesce *coalesce, uint32_t vni, const uint8_t *frame, uint32_t size)
-{
-	struct headers headers;
-	bool seen = find_headers(frame, size, &headers);
-
-	if (size < 2 * ETH_ALEN)
-		return;
-	for (uint32_t left = coalesce->open; left != 0; left &= left - 1) {
-		struct coalesce_run *run = &coalesce->runs[__builtin_ctz(left)];
-
-		if (run->key.outer_vni == vni &&
-		    (seen ? same_flow(run, frame, &headers)
-			  : memcmp(run->packet->data, frame, 2 * ETH_ALEN) == 0))
-			close_run(coalesce, run);
-	}
-}
-
 /* Returns a run that is not in use, if need be the one that has waited longest. */
 static struct coalesce_run *free_run(struct coalesce *coalesce)
 {
-	struct coalesce_run *longest = &coalesce->runs[0];
+	uint32_t longest = 0;
 
 	if (coalesce->open != (1u << COALESCE_RUNS) - 1)
 		return &coalesce->runs[__builtin_ctz(~coalesce->open)];
-	for (uint32_t i = 1; i < COALESCE_RUNS; i++) {
-		if (coalesce->runs[i].used < longest->used)
-			longest = &coalesce->runs[i];
-	}
-	close_run(coalesce, longest);
-	return longest;
+	for (uint32_t i = 1; i < COALESCE_RUNS; i++)
+		longest = coalesce->used[i] < coalesce->used[longest] ? i : longest;
+	close_run(coalesce, &coalesce->runs[longest]);
+	return &coalesce->runs[longest];
 }
 
 /* Returns false for what is not a TCP or UDP header behind IP, in the first `size` octets. */

@@ -50,7 +50,6 @@ struct coalesce_run {
 	uint32_t l3_size;     /* of the packet that it becomes */
 	uint32_t frame_count; /* the first one included */
 	uint32_t next_sequence;
-	uint32_t used; /* when it got a frame, in calls */
 	uint16_t next_identification;
 	uint16_t segment_size; /* octets of payload of each frame but the last */
 	uint16_t l3_offset, l4_offset, header_size;
@@ -68,6 +67,8 @@ struct coalesce {
 	uint32_t open; /* bits: runs in use */
 	uint32_t recent;
 	uint32_t calls;
+	uint32_t ports[COALESCE_RUNS]; /* of the runs' flows, side by side for a first look */
+	uint32_t used[COALESCE_RUNS];  /* when they got a frame, in calls */
 	struct coalesce_run runs[COALESCE_RUNS];
 };
 
