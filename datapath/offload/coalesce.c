@@ -120,7 +120,6 @@ void coalesce_finish(struct coalesce *coalesce)
 {
 	while (coalesce->open != 0)
 		close_run(coalesce, &coalesce->runs[__builtin_ctz(coalesce->open)]);
-	coalesce->calls = 0;
 }
 
 static inline bool has_wanted(const struct coalesce_run *run, const uint8_t *frame)
@@ -421,7 +420,7 @@ static bool find_headers(const uint8_t *frame, uint32_t size, struct headers *he
 		return false;
 	}
 	headers->payload = headers->l4 + header;
-	return headers->payload <= size && headers->payload <= headers->end;
+	return headers->payload <= size;
 }
 
 /* Whether more frames can be put behind this one. Checksums are verified when the second comes. */

@@ -1,85 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Coalescing, rule by rule: what is merged and what is not, which runs a frame ends, the limits. */
+/* Coalescing, rule by rule: which frames are merged, and which are not. */
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-
-#include "coalesce_fixture.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
-/* Too large for a stack. */
-static struct arrivals arrivals;
-static struct frame frame;
-
-static const struct frame_spec tcp4 = {
-	.protocol = 6, .tcp_flags = 0x10, .tcp_option_size = 12, .payload_size = 100};
-static const struct frame_spec tcp6 = {
-	.ipv6 = true, .protocol = 6, .tcp_flags = 0x10, .tcp_option_size = 12, .payload_size = 100};
-static const struct frame_spec udp4 = {.protocol = 17, .payload_size = 100};
-static const struct frame_spec udp6 = {.ipv6 = true, .protocol = 17, .payload_size = 100};
-static const struct frame_spec *const kinds[] = {&tcp4, &tcp6, &udp4, &udp6};
-
-static int set_up(void **state)
-{
-	*state = packet_pool_new(2048, 16);
-	return *state == NULL ? -1 : 0;
-}
-
-static int tear_down(void **state)
-{
-	uint32_t in_use = packet_pool_in_use(*state);
-
-	packet_pool_free(*state);
-	arrivals_clear(&arrivals);
-	return in_use == 0 ? 0 : -1;
-}
-
-/* Adds a frame, which stays in `frame` as well. */
-static struct arrival *add(const struct frame_spec *spec)
-{
-	frame_build(&frame, spec);
-	return arrivals_add(&arrivals, frame.octets, frame.size);
-}
-
-/* Adds the flow's frame number `index`, if all are as long as the first. */
-static struct arrival *add_next(const struct frame_spec *first, uint32_t index)
-{
-	struct frame_spec spec = *first;
-
-	spec.sequence += index * spec.payload_size;
-	spec.identification = (uint16_t)(spec.identification + index);
-	spec.seed += index;
-	return add(&spec);
-}
-
-/* Makes a change the sender's: checksums are right. */
-static void send_again(struct arrival *arrival)
-{
-	arrival_fix_checksums(arrival->octets, arrival->size, true, true);
-}
-
-/* Coalesces what was added, checks it, forgets it. Returns how many packets it became. */
-static uint32_t packets_of(struct packet_pool *pool)
-{
-	struct packet_list list;
-	const char *wrong;
-	uint32_t count;
-
-	assert_true(arrivals_coalesce(&arrivals, pool, &list));
-	count = list.count;
-	wrong = arrivals_check(&arrivals, pool, &list);
-	if (wrong != NULL)
-		print_error("%s\n", wrong);
-	assert_null(wrong);
-	arrivals_clear(&arrivals);
-	return count;
-}
+#include "coalesce_flows.h"
 
 /* How many packets three frames become when the second is sent with one bit of its headers changed.
  */
@@ -191,6 +114,62 @@ static void test_first_frames(void **state)
 	assert_int_equal(packets_of(*state), 2);
 }
 
+/* Headers that cannot be, in frames that would continue each other. */
+static void test_impossible_headers(void **state)
+{
+	static const struct {
+		uint32_t at;
+		uint8_t value;
+		uint32_t packets;
+	} changes[] = {
+		{14, 0x55, 2}, /* version 5 */
+		{14, 0x44, 2}, /* an IP header of 16 octets */
+		{12, 0x86, 2}, /* another protocol than IP */
+		{46, 0x40, 2}, /* a TCP header of 16 octets */
+		{46, 0xf0, 1}, /* a longer one, which can be */
+	};
+
+	for (unsigned i = 0; i < COUNT(changes); i++) {
+		for (uint32_t index = 0; index < 2; index++) {
+			uint8_t *octets = add_next(&tcp4, index)->octets;
+
+			if (changes[i].at == 46)
+				octets[46] = changes[i].value;
+			/* What may become options is equal; what is behind them counts. */
+			memset(octets + frame.payload, 1, 28);
+			frame_put16(octets + 40,
+				    index * (frame.size - frame.l4 - (octets[46] >> 4) * 4u));
+			send_again(&arrivals.items[index]);
+			octets[changes[i].at] = changes[i].value;
+			frame_put16(octets + 24, 0);
+			frame_put16(octets + 24,
+				    ~frame_sum(0, octets + 14, (octets[14] & 15) * 4u));
+		}
+		assert_int_equal(packets_of(*state), changes[i].packets);
+	}
+}
+
+/* A packet has no room for the payload of others behind two slices. */
+static void test_two_slices(void **state)
+{
+	struct coalesce_key key = {0};
+	static struct coalesce coalesce;
+
+	for (unsigned slices = 1; slices <= 2; slices++) {
+		struct packet *packet;
+
+		frame_build(&frame, &tcp4);
+		packet = frame_packet(*state, &frame, 100, slices);
+		coalesce_open(&coalesce, &key, packet);
+		add_next(&tcp4, 1);
+		assert_int_equal(coalesce_append(&coalesce, *state, &key, frame.octets, frame.size),
+				 slices == 1);
+		coalesce_finish(&coalesce);
+		assert_int_equal(packet->size, slices == 1 ? frame.size + 100 : frame.size);
+		packet_free(*state, packet);
+	}
+}
+
 /* CWR of the first frame is the super-packet's, and says so. */
 static void test_cwr(void **state)
 {
@@ -258,37 +237,6 @@ static void test_first_frame_is_verified(void **state)
 	}
 }
 
-static void test_limits(void **state)
-{
-	struct frame_spec spec = tcp4;
-
-	/* 65,535 octets of layer 3, and one more. */
-	for (uint32_t more = 0; more < 2; more++) {
-		for (unsigned kind = 0; kind < 2; kind++) {
-			uint32_t headers = kinds[kind]->ipv6 ? 72 : 52;
-
-			spec = *kinds[kind];
-			spec.payload_size = 1000;
-			for (uint32_t i = 0; i < 65; i++)
-				add_next(&spec, i);
-			spec.sequence += 65000;
-			spec.identification = 65;
-			spec.payload_size = 65535 - headers - 65000 + more;
-			add(&spec);
-			assert_int_equal(packets_of(*state), 1 + more);
-		}
-	}
-	for (uint32_t i = 0; i < 65; i++)
-		add_next(&udp4, i);
-	assert_int_equal(packets_of(*state), 2);
-	/* Many of them, and small. */
-	spec = tcp6;
-	spec.payload_size = 1;
-	for (uint32_t i = 0; i < ARRIVALS_MAX; i++)
-		add_next(&spec, i);
-	assert_int_equal(packets_of(*state), 1);
-}
-
 /* What does not fit into a head lies in a slice, and the run goes on behind it. */
 static void test_jumbo_frames(void **state)
 {
@@ -306,165 +254,18 @@ static void test_jumbo_frames(void **state)
 	}
 }
 
-/* Without a buffer for their payload frames stay apart. */
-static void test_exhausted_pool(void **state)
-{
-	(void)state;
-	for (uint32_t buffers = 0; buffers < 3; buffers++) {
-		struct packet_pool *pool = packet_pool_new(100, buffers);
-		struct frame_spec spec = tcp4;
-
-		for (uint32_t flow = 0; flow < 2; flow++) {
-			for (uint32_t i = 0; i < 3; i++)
-				add_next(flow == 0 ? &tcp4 : &tcp6, i);
-		}
-		assert_int_equal(packets_of(pool), 6 - 2 * buffers);
-		/* A second frame that is refused gives the buffer back. */
-		add_next(&spec, 0);
-		add_next(&spec, 1)->octets[150] ^= 1;
-		assert_int_equal(packets_of(pool), 2);
-		assert_int_equal(packet_pool_in_use(pool), 0);
-		packet_pool_free(pool);
-	}
-}
-
-static void add_flow(uint32_t flow, uint32_t index)
-{
-	struct arrival *arrival = add_next(&tcp4, index);
-
-	arrival->octets[frame.l4 + 1] = (uint8_t)flow;
-	send_again(arrival);
-}
-
-/* As many flows as there are runs, and one more; the one that waited longest gives way. */
-static void test_flows_by_turns(void **state)
-{
-	for (uint32_t flows = 1; flows <= COALESCE_RUNS + 1; flows++) {
-		for (uint32_t i = 0; i < 5 * flows; i++)
-			add_flow(i % flows, i / flows);
-		assert_int_equal(packets_of(*state), flows <= COALESCE_RUNS ? flows : 5 * flows);
-	}
-	for (uint32_t flow = 0; flow < COALESCE_RUNS; flow++)
-		add_flow(flow, 0);
-	add_flow(0, 1);
-	add_flow(COALESCE_RUNS, 0); /* instead of 1 */
-	add_flow(0, 2);
-	add_flow(2, 1);
-	add_flow(1, 1);
-	assert_int_equal(packets_of(*state), COALESCE_RUNS + 2);
-}
-
-/* What comes between two frames of a TCP flow, and whether it may be overtaken by the second. */
-enum between {
-	OTHER_FLOW,
-	ANSWER,
-	OTHER_VERSION,
-	OTHER_VNI,
-	OTHER_FRAGMENT,
-	ARP_TO_ALL,
-	NO_ADDRESSES,
-	MAY_BE_OVERTAKEN,
-
-	ACK_ONLY = MAY_BE_OVERTAKEN,
-	RESET,
-	OTHER_OPTIONS,
-	OTHER_PEER,
-	OTHER_TOS,
-	TAGGED,
-	TAGGED_TWICE,
-	FRAGMENT,
-	ICMP,
-	ARP,
-	RUNT,
-	DAMAGED,
-	BETWEEN_COUNT
-};
-
-static struct frame_spec between_spec(enum between between)
-{
-	struct frame_spec spec = tcp4;
-
-	spec.identification = 100;
-	spec.sequence = 100;
-	spec.ipv6 = between == OTHER_VERSION;
-	spec.payload_size = between == ACK_ONLY ? 0 : between == ANSWER ? 60 : 100;
-	spec.tcp_flags = between == RESET ? 0x14 : 0x10;
-	spec.tcp_option_size = between == OTHER_OPTIONS ? 16 : 12;
-	spec.tags = between == TAGGED ? 1 : between == TAGGED_TWICE ? 2 : 0;
-	spec.fragment = between == FRAGMENT || between == OTHER_FRAGMENT ? 0x00b9 : 0;
-	spec.protocol = between == ICMP ? 1 : 6;
-	return spec;
-}
-
-static void add_between(enum between between)
-{
-	struct frame_spec spec = between_spec(between);
-	struct arrival *arrival = add(&spec);
-	uint8_t *octets = arrival->octets, address[4];
-
-	arrival->key.outer_vni = between == OTHER_VNI;
-	arrival->key.outer_source = between == OTHER_PEER;
-	arrival->key.outer_tos = between == OTHER_TOS;
-	if (between == OTHER_FLOW)
-		octets[frame.l4] ^= 1;
-	if (between == ANSWER) {
-		memcpy(address, octets + frame.l3 + 12, 4);
-		memcpy(octets + frame.l3 + 12, octets + frame.l3 + 16, 4);
-		memcpy(octets + frame.l3 + 16, address, 4);
-	}
-	if (between == OTHER_FRAGMENT)
-		octets[0] ^= 4;
-	if (between == ARP || between == ARP_TO_ALL)
-		frame_put16(octets + 12, 0x0806);
-	if (between == ARP_TO_ALL)
-		memset(octets, 0xff, 6);
-	if (between == RUNT)
-		arrival->size = 13;
-	else if (between == NO_ADDRESSES)
-		arrival->size = 11;
-	else
-		send_again(arrival);
-	if (between == DAMAGED)
-		octets[arrival->size - 1] ^= 1;
-}
-
-static void test_what_must_not_be_overtaken(void **state)
-{
-	for (enum between between = 0; between < BETWEEN_COUNT; between++) {
-		add_next(&tcp4, 0);
-		add_between(between);
-		add_next(&tcp4, 1);
-		assert_int_equal(packets_of(*state), between < MAY_BE_OVERTAKEN ? 2 : 3);
-	}
-}
-
-/* A call ends what it began. */
-static void test_calls_are_apart(void **state)
-{
-	for (uint32_t i = 0; i < 4; i++) {
-		add_next(&udp6, 2 * i);
-		add_next(&udp6, 2 * i + 1);
-		assert_int_equal(packets_of(*state), 1);
-	}
-}
-
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_every_bit_of_the_headers),
 		TEST(test_both_zeros),
 		TEST(test_first_frames),
+		TEST(test_impossible_headers),
+		TEST(test_two_slices),
 		TEST(test_cwr),
 		TEST(test_sizes),
 		TEST(test_first_frame_is_verified),
-		TEST(test_limits),
 		TEST(test_jumbo_frames),
-		TEST(test_exhausted_pool),
-		TEST(test_flows_by_turns),
-		TEST(test_what_must_not_be_overtaken),
-		TEST(test_calls_are_apart),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
