@@ -35,7 +35,7 @@ static inline struct arrival *arrivals_add(struct arrivals *arrivals, const uint
 {
 	struct arrival *arrival = &arrivals->items[arrivals->count++];
 
-	*arrival = (struct arrival){.size = size, .octets = malloc(size + (size == 0))};
+	*arrival = (struct arrival){.size = size, .octets = calloc(size + (size == 0), 1)};
 	memcpy(arrival->octets, octets, size);
 	return arrival;
 }
