@@ -49,8 +49,8 @@ static int set_up(void **state)
 
 	rig_init(rig);
 	rig_tenant(rig, 0);
-	rig_segment(rig, PLAIN, 0, 0, 1500, 0);
-	rig_segment(rig, TRANSPARENT, 0, 0, 1500, PROTO_SEGMENT_VLAN_TRANSPARENT);
+	rig_segment(rig, PLAIN, 0, 0, 9000, 0);
+	rig_segment(rig, TRANSPARENT, 0, 0, 9000, PROTO_SEGMENT_VLAN_TRANSPARENT);
 	for (uint32_t i = 0; i < PORTS; i++) {
 		rig_port(rig, i, i == UPLINK || i == UPLINK_ALL ? RIG_UPLINK : 0, features_of(i));
 		rig_member(rig, i, PLAIN, vid_of(i));
@@ -243,6 +243,37 @@ static const struct frame_spec specs[] = {
 	 .tcp_flags = 0x11,
 	 .partial = true},
 	{.ipv6 = true, .protocol = 6, .payload_size = 1411, .gso_size = 1410, .partial = true},
+	/* ECN over IPv6; CWR of which the virtio-net header says nothing. */
+	{.ipv6 = true,
+	 .protocol = 6,
+	 .payload_size = 5001,
+	 .gso_size = 1000,
+	 .tcp_option_size = 40,
+	 .tcp_flags = 0xd9,
+	 .partial = true,
+	 .ecn = true},
+	{.protocol = 6,
+	 .payload_size = 5001,
+	 .gso_size = 1000,
+	 .option_size = 40,
+	 .tcp_flags = 0x98,
+	 .partial = true},
+	/* Jumbo frames. */
+	{.protocol = 6,
+	 .payload_size = 62000,
+	 .gso_size = 8948,
+	 .tcp_option_size = 12,
+	 .tcp_flags = 0x18,
+	 .partial = true},
+	{.ipv6 = true, .protocol = 17, .payload_size = 62000, .gso_size = 8900, .partial = true},
+	/* Extension headers, and a sum of zero in the first of two segments. */
+	{.ipv6 = true,
+	 .protocol = 17,
+	 .payload_size = 3000,
+	 .option_size = 16,
+	 .gso_size = 1400,
+	 .partial = true},
+	{.protocol = 17, .payload_size = 8, .gso_size = 4, .seed = 92832, .partial = true},
 	{.protocol = 17,
 	 .payload_size = 9999,
 	 .gso_size = 1001,

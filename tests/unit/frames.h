@@ -173,7 +173,9 @@ static inline void frame_put_transport(struct frame *frame, const struct frame_s
 	frame_put16(field, sum);
 	if (!spec->partial) {
 		frame_put16(field, 0);
-		frame_put16(field, ~frame_sum(sum, at, frame->size - frame->l4));
+		sum = ~frame_sum(sum, at, frame->size - frame->l4);
+		/* UDP's 0 says that there is none. */
+		frame_put16(field, spec->protocol == 17 && (uint16_t)sum == 0 ? 0xffff : sum);
 		return;
 	}
 	frame->offload.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
