@@ -144,6 +144,14 @@ uint64_t checksum_packet(const struct packet *packet, uint32_t offset, uint64_t 
 	return sum;
 }
 
+uint16_t checksum_final(uint64_t sum, uint8_t ip_protocol)
+{
+	uint16_t checksum = (uint16_t)~checksum_fold(sum);
+
+	/* 0 says that there is none (RFC 768); an inner field of a tunnel may be UDP's as well. */
+	return checksum == 0 && ip_protocol != IPPROTO_TCP ? 0xffff : checksum;
+}
+
 void checksum_complete(struct packet *packet)
 {
 	uint32_t start = packet->offload.csum_start;
@@ -152,10 +160,7 @@ void checksum_complete(struct packet *packet)
 
 	if ((packet->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0)
 		return;
-	checksum = (uint16_t)~checksum_fold(checksum_packet(packet, start, 0));
-	/* 0 says that there is none (RFC 768); an inner field of a tunnel may be UDP's as well. */
-	if (checksum == 0 && packet->ip_protocol != IPPROTO_TCP)
-		checksum = 0xffff;
+	checksum = checksum_final(checksum_packet(packet, start, 0), packet->ip_protocol);
 	memcpy(field, &checksum, sizeof(checksum));
 	packet->offload.flags &= (uint8_t)~VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	packet->offload.csum_start = 0;

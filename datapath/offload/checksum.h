@@ -21,6 +21,8 @@ uint64_t checksum_copy(uint64_t sum, void *to, const void *from, size_t size, bo
 /* Folds a sum to 16 bits, in the order of the data (not complemented): to be copied, not swapped.
  */
 uint16_t checksum_fold(uint64_t sum);
+/* The field for a sum: its complement, in the order of the data; 0 is 0xffff but for TCP. */
+uint16_t checksum_final(uint64_t sum, uint8_t ip_protocol);
 /*
  * Returns the sum of the pseudo-header of an IP packet (RFC 9293, section 3.1; RFC 8200, section
  * 8.1) whose header begins at `ip`, for `size` octets of layer 4. Routing headers are not looked

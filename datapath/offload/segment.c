@@ -78,20 +78,19 @@ static inline void store_be16(uint8_t *octets, uint32_t value)
 	octets[1] = (uint8_t)value;
 }
 
-static void fix_ip(struct packet *cut, const struct piece *piece)
+/* size: octets of the IP packet that the piece is. */
+static void fix_ip(uint8_t *ip, const struct piece *piece, uint32_t size)
 {
-	uint8_t *ip = cut->data + cut->l3_offset;
-	uint32_t size = cut->size - cut->l3_offset, header = (ip[0] & 0xf) * 4u;
 	uint16_t checksum;
 
-	if (cut->flags & PACKET_IS_IPV6) {
+	if (ip[0] >> 4 == 6) {
 		store_be16(ip + 4, size - 40);
 		return;
 	}
 	store_be16(ip + 2, size);
 	store_be16(ip + 4, load_be16(ip + 4) + piece->index);
 	store_be16(ip + 10, 0);
-	checksum = (uint16_t)~checksum_fold(checksum_add(0, ip, header, false));
+	checksum = (uint16_t)~checksum_fold(checksum_add(0, ip, (ip[0] & 0xf) * 4u, false));
 	memcpy(ip + 10, &checksum, sizeof(checksum));
 }
 
@@ -119,6 +118,24 @@ static void fix_tcp(uint8_t *tcp, const struct piece *piece)
 		tcp[13] &= (uint8_t)~TCP_FLAG_CWR;
 	if (!piece->last)
 		tcp[13] &= (uint8_t) ~(TCP_FLAG_FIN | TCP_FLAG_PSH);
+}
+
+/*
+ * Gives the headers at `frame`, copied from `packet`, what the piece has of its own; `size`: octets
+ * of the piece with its headers. The checksum stays partial.
+ */
+static void fix_headers(uint8_t *frame, const struct packet *packet, const struct piece *piece,
+			uint32_t size)
+{
+	uint8_t *layer4 = frame + packet->l4_offset;
+
+	fix_ip(frame + packet->l3_offset, piece, size - packet->l3_offset);
+	if (packet->ip_protocol == IPPROTO_TCP)
+		fix_tcp(layer4, piece);
+	else
+		store_be16(layer4 + 4, size - packet->l4_offset);
+	fix_partial_sum(layer4 + packet->offload.csum_offset, packet->size - packet->l4_offset,
+			size - packet->l4_offset);
 }
 
 static void fix_offload(struct packet *cut, const struct piece *piece)
@@ -162,19 +179,88 @@ static struct packet *make_piece(struct packet_pool *pool, struct packet *packet
 				 const struct piece *piece)
 {
 	struct packet *cut = packet_new_from(pool, packet, packet->payload_offset);
-	uint8_t *layer4;
 
 	if (cut == NULL)
 		return NULL;
 	add_payload(cut, packet, piece);
-	fix_ip(cut, piece);
-	layer4 = cut->data + cut->l4_offset;
-	if (cut->ip_protocol == IPPROTO_TCP)
-		fix_tcp(layer4, piece);
-	else
-		store_be16(layer4 + 4, cut->size - cut->l4_offset);
-	fix_partial_sum(layer4 + cut->offload.csum_offset, packet->size - packet->l4_offset,
-			cut->size - cut->l4_offset);
+	fix_headers(cut->data, packet, piece, cut->size);
 	fix_offload(cut, piece);
 	return cut;
+}
+
+/* Where the next octet of a packet's payload is: part 0 is the head, the others are slices. */
+struct cursor {
+	const struct packet *packet;
+	unsigned part;
+	uint32_t offset; /* in the part */
+};
+
+/* Copies the next `size` octets, which are there, and returns their sum. */
+static uint64_t copy_payload(struct cursor *cursor, uint8_t *to, uint32_t size)
+{
+	const struct packet *packet = cursor->packet;
+	uint64_t sum = 0;
+	uint32_t done = 0;
+
+	while (done < size) {
+		bool head = cursor->part == 0;
+		const uint8_t *data = head ? packet->data : packet->slices[cursor->part - 1].data;
+		uint32_t here = head ? packet->head_size : packet->slices[cursor->part - 1].size;
+		uint32_t part = smaller(here - cursor->offset, size - done);
+
+		sum = checksum_copy(sum, to + done, data + cursor->offset, part, done & 1);
+		done += part;
+		cursor->offset += part;
+		if (cursor->offset == here) {
+			cursor->part++;
+			cursor->offset = 0;
+		}
+	}
+	return sum;
+}
+
+/* Writes one frame and returns its octets. */
+static uint32_t write_frame(struct cursor *cursor, const struct piece *piece, uint8_t *to)
+{
+	const struct packet *packet = cursor->packet;
+	uint32_t headers = packet->payload_offset;
+	uint8_t *layer4 = to + packet->l4_offset;
+	uint64_t sum;
+	uint16_t checksum;
+
+	memcpy(to, packet->data, headers);
+	sum = copy_payload(cursor, to + headers, piece->size);
+	fix_headers(to, packet, piece, headers + piece->size);
+	/* Headers of layer 4 are an even number of octets, so that the payload's sum is in place.
+	 */
+	sum = checksum_add(sum, layer4, headers - packet->l4_offset, false);
+	checksum = checksum_final(sum, packet->ip_protocol);
+	memcpy(layer4 + packet->offload.csum_offset, &checksum, sizeof(checksum));
+	return headers + piece->size;
+}
+
+uint32_t segment_write(const struct packet *packet, const void *prefix, uint32_t prefix_size,
+		       uint8_t *to)
+{
+	uint32_t left = packet->size - packet->payload_offset;
+	struct cursor cursor = {packet, 0, packet->payload_offset};
+	struct piece piece = {.count = 1};
+	uint8_t *next = to;
+
+	/* Without payload in the head. */
+	if (cursor.offset == packet->head_size) {
+		cursor.part = 1;
+		cursor.offset = 0;
+	}
+	while (left > 0) {
+		piece.size = smaller(left, packet->offload.gso_size);
+		piece.last = piece.size == left;
+		memcpy(next, prefix, prefix_size);
+		next += prefix_size;
+		next += write_frame(&cursor, &piece, next);
+		piece.index++;
+		piece.offset += piece.size;
+		left -= piece.size;
+	}
+	return (uint32_t)(next - to);
 }

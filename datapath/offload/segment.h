@@ -23,4 +23,14 @@
 int segment_cut(struct packet_pool *pool, struct packet *packet, uint32_t frames,
 		struct packet_list *out, uint32_t *lost_frames, uint32_t *lost_bytes);
 
+/*
+ * Writes the frames that a super-packet (parsed, GSO) stands for to `to`, one behind the other,
+ * each behind a copy of `prefix`: what segment_cut() makes of it, with complete checksums, in one
+ * pass over the payload. `to` has room for packet->size + (frame_count - 1) * payload_offset octets
+ * and frame_count prefixes. All frames but the last are of one size. Returns the octets written;
+ * the packet is unchanged.
+ */
+uint32_t segment_write(const struct packet *packet, const void *prefix, uint32_t prefix_size,
+		       uint8_t *to);
+
 #endif

@@ -153,6 +153,27 @@ static uint32_t cut_twice(void **state, struct packet *packet, uint32_t frames, 
 	return drain(state, &second, stream);
 }
 
+/* Writes the packet's frames at once, each behind a prefix, and asserts that they are those in
+ * `stream`. */
+static void assert_written(struct packet *packet, const uint8_t *stream, uint32_t size)
+{
+	static const uint8_t prefix[] = {0x08, 0, 0, 0, 0xab, 0xcd, 0xef, 0};
+	static uint8_t written[3 * FRAME_MAX];
+	uint32_t frame_size = packet->payload_offset + packet->offload.gso_size, at = 0, from = 0;
+	uint32_t total = segment_write(packet, prefix, sizeof(prefix), written);
+
+	assert_int_equal(total, size + packet->frame_count * sizeof(prefix));
+	for (unsigned i = 0; i < packet->frame_count; i++) {
+		uint32_t here = size - from < frame_size ? size - from : frame_size;
+
+		assert_memory_equal(written + at, prefix, sizeof(prefix));
+		assert_memory_equal(written + at + sizeof(prefix), stream + from, here);
+		at += here + (uint32_t)sizeof(prefix);
+		from += here;
+	}
+	assert_int_equal(from, size);
+}
+
 static void test_random_super_packets(void **state)
 {
 	uint32_t random = 20260101;
@@ -173,6 +194,8 @@ static void test_random_super_packets(void **state)
 		assert_non_null(copy);
 		list = cut(state, packet, 1);
 		size_a = drain(state, &list, stream_a);
+		if (copy->frame_count > 1)
+			assert_written(copy, stream_a, size_a);
 		size_b = cut_twice(state, copy, 1 + frame_random(&random) % 20, stream_b);
 		assert_int_equal(size_a, size_b);
 		assert_memory_equal(stream_a, stream_b, size_a);
