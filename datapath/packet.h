@@ -85,8 +85,9 @@ struct packet {
 	uint32_t port_in, segment, tenant;
 	uint32_t port_out, peer_out; /* PROTO_NO_INDEX: none */
 	uint32_t tenant_incarnation, port_in_incarnation, port_out_incarnation, segment_incarnation;
-	uint8_t drop; /* enum drop_reason; set by a stage that drops */
-	uint8_t gate; /* the shaper gate that it waits at; enum shaper_kind */
+	uint8_t drop;	      /* enum drop_reason; set by a stage that drops */
+	uint8_t gate;	      /* the shaper gate that it waits at; enum shaper_kind */
+	uint16_t lost_frames; /* that a port did not send of a super-packet; see ports/port.h */
 
 	/* Of the VXLAN packet that it came in (PACKET_FROM_OVERLAY). */
 	uint32_t outer_source; /* IPv4 address, network order */

@@ -2,6 +2,7 @@
 #include "datapath/ports/gather.h"
 
 #include <errno.h>
+#include <string.h>
 
 unsigned gather_packet(const struct packet *packet, struct iovec *iov)
 {
@@ -16,8 +17,12 @@ unsigned gather_packet(const struct packet *packet, struct iovec *iov)
 
 unsigned gather_with_header(struct packet *packet, struct iovec *iov)
 {
-	iov[0] = (struct iovec){&packet->offload, sizeof(packet->offload)};
-	return 1 + gather_packet(packet, iov + 1);
+	unsigned count = gather_packet(packet, iov);
+	uint8_t *header = packet->data - sizeof(packet->offload);
+
+	memcpy(header, &packet->offload, sizeof(packet->offload));
+	iov[0] = (struct iovec){header, sizeof(packet->offload) + packet->head_size};
+	return count;
 }
 
 enum drop_reason gather_drop_reason(int error)

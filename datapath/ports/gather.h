@@ -8,11 +8,11 @@
 
 #include "datapath/packet.h"
 
-#define GATHER_IOV_MAX (2u + PACKET_SLICES) /* virtio-net header, head, slices */
+#define GATHER_IOV_MAX (1u + PACKET_SLICES) /* head, slices */
 
-/* Writes head and slices into iov (room for 1 + PACKET_SLICES) and returns how many it used. */
+/* Writes head and slices into iov (room for GATHER_IOV_MAX) and returns how many it used. */
 unsigned gather_packet(const struct packet *packet, struct iovec *iov);
-/* The same behind the packet's virtio-net header. */
+/* The same behind the packet's virtio-net header, which it writes into the headroom. */
 unsigned gather_with_header(struct packet *packet, struct iovec *iov);
 
 /* The reason for which a packet is dropped when a send fails with errno `error`. */

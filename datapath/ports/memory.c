@@ -17,6 +17,7 @@ struct memory_port {
 	struct frame_queue in, out;
 	bool capture;
 	enum drop_reason fail;
+	uint16_t fail_frames; /* of each super-packet, the last ones; 0: of everything all */
 };
 
 static struct memory_frame *queue_pop(struct frame_queue *queue)
@@ -53,9 +54,15 @@ void memory_capture(struct port *port, uint32_t features)
 
 void memory_fail(struct port *port, enum drop_reason reason)
 {
+	memory_fail_part(port, reason, 0);
+}
+
+void memory_fail_part(struct port *port, enum drop_reason reason, uint16_t frames)
+{
 	struct memory_port *memory = port->private;
 
 	memory->fail = reason;
+	memory->fail_frames = frames;
 }
 
 int memory_inject(struct port *port, const struct virtio_net_hdr *offload, const void *data,
@@ -128,18 +135,11 @@ static int memory_receive(struct port *port, unsigned queue, struct receiver *re
 	(void)queue;
 	while (!batch_full(batch)) {
 		struct memory_frame *frame = queue_pop(&memory->in);
-		struct receiver_slot *slot = &receiver->slots[0];
 		struct packet *packet;
-		size_t head;
 
 		if (frame == NULL)
 			break;
-		slot->header = frame->offload;
-		head = frame->size < slot->iov[1].iov_len ? frame->size : slot->iov[1].iov_len;
-		memcpy(slot->iov[1].iov_base, frame->data, head);
-		if (frame->size - head <= PACKET_BUFFER_SIZE)
-			memcpy(slot->iov[2].iov_base, frame->data + head, frame->size - head);
-		packet = receiver_take(receiver, 0, frame->size);
+		packet = receiver_copy(receiver, &frame->offload, frame->data, frame->size);
 		if (packet != NULL && frame->overlay) {
 			packet->flags = PACKET_FROM_OVERLAY;
 			packet->outer_source = frame->outer_source;
@@ -150,7 +150,7 @@ static int memory_receive(struct port *port, unsigned queue, struct receiver *re
 			batch_add(batch, packet);
 		free(frame);
 	}
-	return 0;
+	return memory->in.first == NULL ? PORT_DRAINED : PORT_MORE;
 }
 
 static void memory_transmit(struct port *port, const struct config *config, unsigned queue,
@@ -166,6 +166,7 @@ static void memory_transmit(struct port *port, const struct config *config, unsi
 		size_t at = 0;
 
 		results[i] = (uint8_t)memory->fail;
+		packets[i]->lost_frames = memory->fail_frames;
 		if (memory->fail != DROP_NONE || !memory->capture)
 			continue;
 		frame = queue_push(&memory->out, packets[i]->size);

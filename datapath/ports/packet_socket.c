@@ -58,26 +58,24 @@ static void take_message(struct receiver *receiver, unsigned i, struct batch *ba
 static int packet_socket_receive(struct port *port, unsigned queue, struct receiver *receiver,
 				 struct batch *batch)
 {
-	unsigned room = BATCH_SIZE - batch->count;
+	unsigned room = receiver_prepare_all(receiver, BATCH_SIZE - batch->count);
 	int received;
 
-	for (unsigned i = 0; i < room; i++)
-		receiver_prepare(receiver, i);
 	do {
 		received = recvmmsg(port->fds[queue], receiver->messages, room, MSG_DONTWAIT, NULL);
 	} while (received < 0 && errno == EINTR);
 	if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-		return 0;
+		return PORT_DRAINED;
 	/*
 	 * ENETDOWN is reported once when the interface goes down, also for the last time: which of
 	 * the two it was cannot be seen from here. The control daemon looks, and gives it back if
 	 * it lives.
 	 */
 	if (received < 0)
-		return errno == ENETDOWN ? -ENETDOWN : 0;
+		return errno == ENETDOWN ? -ENETDOWN : PORT_MORE;
 	for (int i = 0; i < received; i++)
 		take_message(receiver, (unsigned)i, batch);
-	return 0;
+	return (unsigned)received < room ? PORT_DRAINED : PORT_MORE;
 }
 
 static void packet_socket_transmit(struct port *port, const struct config *config, unsigned queue,

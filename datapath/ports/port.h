@@ -28,6 +28,13 @@
 #define PORT_CAN_USO	  0x8u
 #define PORT_CAN_ALL	  0xfu
 
+/* What receive() left behind. */
+enum port_more {
+	PORT_DRAINED, /* nothing; what comes later makes its descriptor ready */
+	PORT_MORE,    /* perhaps something: it is worth looking again soon */
+	PORT_IN_HAND, /* in the worker's receiver: call again before turning to another port */
+};
+
 struct config;
 struct port;
 struct receiver;
@@ -35,6 +42,12 @@ struct receiver;
 struct port_ops {
 	const char *name;
 	uint32_t features; /* PORT_CAN_* */
+
+	/*
+	 * How many wire frames a super-packet like this one, of a kind that the port takes, may
+	 * stand for at most; 1 or more. NULL: any.
+	 */
+	uint32_t (*super_frames)(const struct packet *packet);
 
 	/* Takes over port->fds as far as it uses them. Returns 0 or a negative errno. */
 	int (*open)(struct port *port);
@@ -54,18 +67,19 @@ struct port_ops {
 
 	/*
 	 * Receives from one queue into batch, until it is full or nothing is there: frames with
-	 * their offload state, not parsed; packet->drop says what is wrong already. Returns 0; 1
-	 * when more waits in the port itself, so that it must be called again before the worker
-	 * turns to another port; or a negative errno when the port is lost, since its interface is
-	 * gone or may be: nothing more is received until its descriptors are given anew.
+	 * their offload state, not parsed; packet->drop says what is wrong already. Returns enum
+	 * port_more, or a negative errno when the port is lost, since its interface is gone or may
+	 * be: nothing more is received until its descriptors are given anew.
 	 */
 	int (*receive)(struct port *port, unsigned queue, struct receiver *receiver,
 		       struct batch *batch);
 
 	/*
 	 * Sends packets, which stay the caller's, and writes for each 0 or the enum drop_reason why
-	 * the kernel did not take it. A port type whose source can wait may hold packets back
-	 * before receive() instead of dropping here; none of the present types can.
+	 * the kernel did not take it. Of a super-packet of which only some frames went out it says
+	 * in packet->lost_frames how many, the last ones, did not. A port type whose source can
+	 * wait may hold packets back before receive() instead of dropping here; none of the present
+	 * types can.
 	 */
 	void (*transmit)(struct port *port, const struct config *config, unsigned queue,
 			 struct packet **packets, unsigned count, uint8_t *results);

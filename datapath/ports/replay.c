@@ -11,6 +11,7 @@
 
 #include "common/capture.h"
 #include "common/proto.h"
+#include "datapath/ports/port.h"
 
 #define NS_PER_SECOND 1000000000ull
 /* So much time that the worker was late is caught up with; the rest is not, lest a pause end in a
@@ -112,7 +113,7 @@ int replay_receive(struct replay *replay, struct receiver *receiver, struct batc
 		finish(replay);
 	else if (!replay->over)
 		lseek(replay->fd, replay->at, SEEK_SET);
-	return result < 0 ? result : 0;
+	return result < 0 ? result : PORT_DRAINED;
 }
 
 /* Opens the file, finds where to go on, and loads the first frame: due now. As load(). */
@@ -203,20 +204,14 @@ static void finish(struct replay *replay)
 
 static void give(struct replay *replay, struct receiver *receiver, struct batch *batch)
 {
-	struct receiver_slot *slot = &receiver->slots[0];
-	size_t size = replay->header->caplen;
-	size_t head = size < slot->iov[1].iov_len ? size : slot->iov[1].iov_len;
+	const struct virtio_net_hdr offload = {0};
 	struct packet *packet;
 
 	if (replay->header->caplen != replay->header->len) {
-		receiver_drop(receiver, DROP_TOO_SHORT, size);
+		receiver_drop(receiver, DROP_TOO_SHORT, replay->header->caplen);
 		return;
 	}
-	memset(&slot->header, 0, sizeof(slot->header));
-	memcpy(slot->iov[1].iov_base, replay->data, head);
-	if (size - head <= PACKET_BUFFER_SIZE)
-		memcpy(slot->iov[2].iov_base, replay->data + head, size - head);
-	packet = receiver_take(receiver, 0, size);
+	packet = receiver_copy(receiver, &offload, replay->data, replay->header->caplen);
 	if (packet != NULL)
 		batch_add(batch, packet);
 }

@@ -15,30 +15,32 @@
 static int tap_receive(struct port *port, unsigned queue, struct receiver *receiver,
 		       struct batch *batch)
 {
-	size_t bytes = 0;
+	size_t bytes = 0, last = 0;
 
-	while (!batch_full(batch) && bytes < RECEIVER_BYTES_MAX) {
-		struct receiver_slot *slot = &receiver->slots[0];
-		ssize_t size = readv(port->fds[queue], slot->iov, 3);
+	while (!batch_full(batch) && bytes + last <= RECEIVER_BYTES_MAX) {
 		struct packet *packet;
+		ssize_t size;
 
+		receiver_prepare(receiver, 0);
+		size = readv(port->fds[queue], receiver->slots[0].iov, 2);
 		if (size < 0 && errno == EINTR)
 			continue;
 		if (size < 0)
-			return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+			return errno == EAGAIN || errno == EWOULDBLOCK ? PORT_DRAINED : -errno;
 		/* No TAP ends like this: whatever it is, it would be ready for ever. */
 		if (size == 0)
 			return -ENODEV;
-		bytes += (size_t)size;
-		if ((size_t)size < sizeof(slot->header)) {
+		last = (size_t)size;
+		bytes += last;
+		if (last < sizeof(struct virtio_net_hdr)) {
 			receiver_drop(receiver, DROP_TOO_SHORT, 0);
 			continue;
 		}
-		packet = receiver_take(receiver, 0, (size_t)size - sizeof(slot->header));
+		packet = receiver_take(receiver, 0, last - sizeof(struct virtio_net_hdr));
 		if (packet != NULL)
 			batch_add(batch, packet);
 	}
-	return 0;
+	return PORT_MORE;
 }
 
 static void tap_transmit(struct port *port, const struct config *config, unsigned queue,

@@ -15,6 +15,28 @@ struct outlet {
 	struct packet *packets[BATCH_SIZE];
 };
 
+/* Octets on the wire of each frame of a super-packet but the last. */
+static uint32_t frame_size(const struct packet *packet)
+{
+	uint32_t payload = packet->size - packet->payload_offset;
+
+	return (packet->wire_size - payload) / packet->frame_count + packet->offload.gso_size;
+}
+
+/* Leaves of a super-packet what was sent, and counts the rest. Returns false when nothing was. */
+static bool sent_in_part(struct worker *worker, struct packet *packet, enum drop_reason reason)
+{
+	uint32_t lost = packet->lost_frames;
+
+	if (lost == 0 || lost == packet->frame_count)
+		return false;
+	account_lost(worker, packet, lost, reason);
+	/* The last ones are lost, and all but the last of all are of one size. */
+	packet->wire_size = (packet->frame_count - lost) * frame_size(packet);
+	packet->frame_count = (uint16_t)(packet->frame_count - lost);
+	return true;
+}
+
 static void flush(struct outlet *outlet)
 {
 	struct worker *worker = outlet->worker;
@@ -27,7 +49,7 @@ static void flush(struct outlet *outlet)
 	for (unsigned i = 0; i < outlet->count; i++) {
 		struct packet *packet = outlet->packets[i];
 
-		if (results[i] != DROP_NONE) {
+		if (results[i] != DROP_NONE && !sent_in_part(worker, packet, results[i])) {
 			account_drop(worker, packet, results[i]);
 			continue;
 		}
@@ -50,11 +72,9 @@ static void add(struct outlet *outlet, struct packet *packet)
 		flush(outlet);
 }
 
-/* Whether the port takes a super-packet of this kind whole, whose checksum is always partial. */
+/* Whether the port takes super-packets of this kind, whose checksum is always partial. */
 static bool takes_super(const struct port *port, const struct packet *packet)
 {
-	if (packet->offload.gso_type == VIRTIO_NET_HDR_GSO_NONE)
-		return true;
 	if ((port->features & PORT_CAN_CHECKSUM) == 0)
 		return false;
 	switch (packet->offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
@@ -67,6 +87,21 @@ static bool takes_super(const struct port *port, const struct packet *packet)
 	default:
 		return false;
 	}
+}
+
+/* How many of its wire frames the port takes together. */
+static uint32_t frames_together(const struct port *port, const struct packet *packet)
+{
+	uint32_t most, parts;
+
+	if (packet->frame_count == 1 || !takes_super(port, packet))
+		return 1;
+	if (port->ops->super_frames == NULL)
+		return packet->frame_count;
+	most = port->ops->super_frames(packet);
+	/* In parts of one size, rather than a large one and a small rest. */
+	parts = (packet->frame_count + most - 1) / most;
+	return (packet->frame_count + parts - 1) / parts;
 }
 
 /* Puts the workload's own tag back, and the tag of the segment on this port around it. */
@@ -96,22 +131,35 @@ static void cut(struct worker *worker, struct packet *packet, uint32_t frames,
 		account_lost(worker, &former, lost_frames, DROP_NO_BUFFER);
 }
 
+static void add_all(struct outlet *outlet, struct packet_list *pieces)
+{
+	struct packet *piece;
+
+	while ((piece = packet_list_pop(pieces)) != NULL)
+		add(outlet, piece);
+}
+
 static void send_packet(struct outlet *outlet, struct packet *packet, uint16_t vid)
 {
 	struct packet_list parts, pieces;
-	struct packet *piece;
+	uint32_t frames;
 
 	push_tags(packet, vid);
-	if (takes_super(outlet->port, packet)) {
+	frames = frames_together(outlet->port, packet);
+	if (frames >= packet->frame_count) {
 		add(outlet, packet);
+		return;
+	}
+	if (frames > 1) {
+		cut(outlet->worker, packet, frames, &pieces);
+		add_all(outlet, &pieces);
 		return;
 	}
 	/* A batch at a time, so that a packet of very many frames does not empty the pool. */
 	cut(outlet->worker, packet, BATCH_SIZE, &parts);
 	while ((packet = packet_list_pop(&parts)) != NULL) {
 		cut(outlet->worker, packet, 1, &pieces);
-		while ((piece = packet_list_pop(&pieces)) != NULL)
-			add(outlet, piece);
+		add_all(outlet, &pieces);
 	}
 }
 

@@ -90,7 +90,8 @@ void rig_check(const struct rig *rig)
 	}
 	/* The receiver holds a packet and a buffer for each message of a batch. */
 	if (shaper_backlog(rig->worker.gates, &waiting) == 0)
-		assert_int_equal(packet_pool_in_use(rig->worker.pool), 2 * BATCH_SIZE);
+		assert_int_equal(packet_pool_in_use(rig->worker.pool),
+				 receiver_held(&rig->worker.receiver));
 }
 
 void rig_fini(struct rig *rig)

@@ -124,7 +124,7 @@ static void recovers_from_a_lack_of_buffers(void **state)
 
 	stop_b(rig);
 	queued = exhaust(rig, 3000, 5000);
-	assert_int_equal(queued, WORKER_BUFFERS_MAX - BATCH_SIZE);
+	assert_int_equal(queued, WORKER_BUFFERS_MAX - 1); /* but for that of last resort */
 	assert_int_equal(rig_drops(rig, A, DROP_NO_BUFFER), 5000 - 1 - queued);
 	/* Small frames need none. */
 	rig_frame(octets, 1500, MAC_B, MAC_A, TYPE);
@@ -254,6 +254,31 @@ static void counts_what_a_port_refuses(void **state)
 	rig_send_offload(rig, A, &frame.offload, frame.octets, frame.size);
 	assert_int_equal(discard(rig, B), 30);
 	discard_all(rig);
+}
+
+/* Of a super-packet that a port sends in part, what went out and what did not are told apart. */
+static void counts_what_a_port_sends_in_part(void **state)
+{
+	/* 29 frames of 1,000 octets of payload, and one of 500. */
+	struct frame_spec spec = {
+		.protocol = 6, .payload_size = 29500, .gso_size = 1000, .partial = true};
+	struct rig *rig = *state;
+	struct port *b = rig->shared.config->ports[B].port;
+	const struct stats_port *stats = rig->worker.stats->ports;
+	uint64_t packets = 0, bytes = 0;
+
+	for (uint16_t lost = 1; lost <= 30; lost++) {
+		frame_build(&frame, &spec);
+		memory_fail_part(b, DROP_PORT_FULL, lost);
+		rig_send_offload(rig, A, &frame.offload, frame.octets, frame.size);
+		packets += 30u - lost;
+		bytes += (30u - lost) * (1000 + frame.payload);
+		assert_int_equal(stats[B].tx_packets, packets);
+		assert_int_equal(stats[B].tx_bytes, bytes);
+		assert_int_equal(rig_drops(rig, A, DROP_PORT_FULL), 30u * lost - packets);
+		discard_all(rig);
+		rig_check(rig);
+	}
 }
 
 /* Builds in `reply` what RFC 1191 and RFC 4443 ask for, in answer to `frame`, for an MTU. */
@@ -464,6 +489,8 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(floods_two_hundred_ports, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(counts_what_a_port_refuses, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(counts_what_a_port_sends_in_part, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(answers_what_is_too_big, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(answers_with_the_tag, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(answers_at_most_so_often, set_up, tear_down),

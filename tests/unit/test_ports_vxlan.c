@@ -5,6 +5,8 @@
 #include <linux/udp.h>
 #include <netinet/in.h>
 
+#include "datapath/offload/checksum.h"
+#include "datapath/offload/segment.h"
 #include "kernel_fixture.h"
 
 #define UDP_PORT 4789
@@ -18,6 +20,7 @@ struct vteps {
 	struct fixture *fixture;
 	struct port *here, *there; /* there: peer 0 */
 	struct config *config;
+	struct packet_list frames; /* that were received, and not looked at yet */
 };
 
 static struct frame frame; /* too large for a stack */
@@ -85,6 +88,7 @@ static int set_up(void **state)
 	vteps->here = open_vtep(1);
 	vteps->there = open_vtep(2);
 	vteps->config = make_config();
+	packet_list_init(&vteps->frames);
 	*state = vteps;
 	return 0;
 }
@@ -131,20 +135,35 @@ static enum drop_reason transmit_one(struct vteps *vteps, uint32_t peer,
 	return result;
 }
 
-/* The next packet at peer 0, to be freed; NULL when none comes in time. */
+/*
+ * The next frame at peer 0, to be freed; NULL when none comes in time. What was joined on its way
+ * is cut again, and has the checksums that it came with.
+ */
 static struct packet *next_packet(struct vteps *vteps)
 {
+	struct packet_pool *pool = vteps->fixture->pool;
 	struct batch *batch = &vteps->fixture->batch;
+	uint32_t lost_frames, lost_bytes;
 	struct packet *packet;
 
-	if (batch->count == 0)
+	if (vteps->frames.first == NULL && batch->count == 0)
 		receive(vteps->fixture, vteps->there, 1);
-	if (batch->count == 0)
-		return NULL;
-	packet = batch->packets[0];
-	batch->count--;
-	for (unsigned i = 0; i < batch->count; i++)
-		batch->packets[i] = batch->packets[i + 1];
+	for (unsigned i = 0; i < batch->count; i++) {
+		packet = batch->packets[i];
+		if (packet->offload.gso_type == VIRTIO_NET_HDR_GSO_NONE) {
+			packet_list_append(&vteps->frames, packet);
+			continue;
+		}
+		assert_int_equal(parse_packet(packet), DROP_NONE);
+		assert_int_equal(
+			segment_cut(pool, packet, 1, &vteps->frames, &lost_frames, &lost_bytes), 0);
+	}
+	batch->count = 0;
+	packet = packet_list_pop(&vteps->frames);
+	if (packet != NULL) {
+		checksum_complete(packet);
+		packet->flags &= PACKET_FROM_OVERLAY; /* as if it was not parsed */
+	}
 	return packet;
 }
 
@@ -226,11 +245,11 @@ static void splits_what_is_more_than_a_batch(void **state)
 		more = (unsigned)vteps->there->ops->receive(vteps->there, 0, &fixture->receiver,
 							    &fixture->batch);
 		full += fixture->batch.count == BATCH_SIZE;
-		while (fixture->batch.count > 0) {
+		while (fixture->batch.count > 0 || vteps->frames.first != NULL) {
 			spec.seed = received++;
 			expect_packet(vteps, &spec);
 		}
-	} while (more == 1);
+	} while (more != PORT_DRAINED);
 	assert_int_equal(received, 400);
 	assert_int_equal(full, 6);
 	assert_int_equal(fixture->receiver.dropped_frames, 0);
@@ -252,7 +271,7 @@ static void leaves_the_receiver_to_other_ports(void **state)
 		packets[i] = packet_to(vteps, PEER, &spec);
 	}
 	transmit_all(vteps, packets, 40, results);
-	assert_int_equal(receive(fixture, vteps->there, 40), 0);
+	assert_true(receive(fixture, vteps->there, 40) >= 0);
 	memcpy(held, fixture->batch.packets, sizeof(held));
 	fixture->batch.count = 0;
 	/* Something that is read like a TAP. */
@@ -498,23 +517,25 @@ static void counts_every_lost_datagram(void **state)
 	struct vteps *vteps = *state;
 	struct fixture *fixture = vteps->fixture;
 	struct frame_spec spec = {.protocol = 17, .payload_size = 1000};
-	struct packet *packets[BATCH_SIZE];
-	struct packet_buffer *taken[512];
+	struct packet *packets[BATCH_SIZE], *taken = NULL, *packet;
 	uint8_t results[BATCH_SIZE];
-	unsigned count = 0;
 	uint64_t end = now_ms() + DEADLINE_MS;
 
 	for (unsigned i = 0; i < 40; i++)
 		packets[i] = packet_to(vteps, PEER, &spec);
 	transmit_all(vteps, packets, 40, results);
-	while ((taken[count] = packet_buffer_new(fixture->pool)) != NULL)
-		count++;
+	while ((packet = packet_new(fixture->pool)) != NULL) {
+		packet->next = taken;
+		taken = packet;
+	}
 	while (fixture->receiver.dropped_frames < 40 && now_ms() < end)
 		vteps->there->ops->receive(vteps->there, 0, &fixture->receiver, &fixture->batch);
 	assert_int_equal(fixture->receiver.dropped[DROP_NO_BUFFER], 40);
 	assert_int_equal(fixture->receiver.dropped_bytes, 40 * 1042);
-	while (count > 0)
-		packet_buffer_release(fixture->pool, taken[--count]);
+	while ((packet = taken) != NULL) {
+		taken = packet->next;
+		packet_free(fixture->pool, packet);
+	}
 	assert_int_equal(transmit_one(vteps, PEER, &spec), DROP_NONE);
 	expect_packet(vteps, &spec);
 }
