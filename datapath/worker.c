@@ -14,9 +14,13 @@
 #include "datapath/ports/port.h"
 #include "datapath/quiet.h"
 
-#define WAKE_EVENTS 64
-#define QUEUE_BITS  4u /* of an epoll token: PORT_QUEUES_MAX */
-#define STOP_TOKEN  UINT64_MAX
+#define QUEUE_BITS 4u /* of an epoll token: PORT_QUEUES_MAX */
+#define STOP_TOKEN UINT64_MAX
+
+#define LOOK_NS	      50000u   /* how long busy queues may keep others from being noticed */
+#define SPIN_LEAST_NS 4000u    /* where spinning begins when it would have paid … */
+#define SPIN_MOST_NS  50000u   /* … and what it may grow to */
+#define SLEPT_LONG_NS 1000000u /* after which there is no reason to expect the next packet soon */
 
 int worker_init(struct worker *worker, unsigned index, struct worker_shared *shared)
 {
@@ -74,13 +78,20 @@ void worker_fini(struct worker *worker)
 	packet_pool_free(worker->pool);
 }
 
-void worker_begin_turn(struct worker *worker)
+static uint64_t monotonic_now(void)
 {
-	struct timespec now, boot;
+	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+void worker_begin_turn(struct worker *worker)
+{
+	struct timespec boot;
+
 	clock_gettime(CLOCK_BOOTTIME, &boot);
-	worker->now = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	worker->now = monotonic_now();
 	worker->now_seconds = (uint32_t)boot.tv_sec;
 	worker->config = quiet_config(worker->shared);
 }
@@ -166,7 +177,7 @@ static void port_lost(struct worker *worker, struct port *port, unsigned queue, 
 	worker_note(worker, &event);
 }
 
-void worker_receive(struct worker *worker, uint32_t index, uint32_t incarnation, unsigned queue)
+bool worker_receive(struct worker *worker, uint32_t index, uint32_t incarnation, unsigned queue)
 {
 	const struct config_port *port = config_port(worker->config, index);
 	struct batch batch;
@@ -175,7 +186,7 @@ void worker_receive(struct worker *worker, uint32_t index, uint32_t incarnation,
 	/* The port may have gone since the kernel reported it. */
 	if (port == NULL || port->incarnation != incarnation || port->port == NULL ||
 	    queue >= port->port->receive_count)
-		return;
+		return false;
 	do {
 		batch.count = 0;
 		more = port->port->ops->receive(port->port, queue, &worker->receiver, &batch);
@@ -185,9 +196,10 @@ void worker_receive(struct worker *worker, uint32_t index, uint32_t incarnation,
 			batch.packets[i]->port_in_incarnation = incarnation;
 		}
 		pipeline_receive(worker, &batch);
-	} while (more > 0);
+	} while (more == PORT_IN_HAND);
 	if (more < 0)
 		port_lost(worker, port->port, queue, more);
+	return more == PORT_MORE;
 }
 
 void worker_release(struct worker *worker)
@@ -201,55 +213,109 @@ void worker_release(struct worker *worker)
 	}
 }
 
-static struct timespec sleep_time(const struct worker *worker)
+/*
+ * How this works: queues that had something are received from in turns, a batch each, without
+ * asking epoll, until they have nothing more; every LOOK_NS it is asked for others. When nothing is
+ * left the worker looks on for a while, since falling asleep and being woken cost more than a few
+ * looks, but only as long as that pays: the time grows when a packet came soon after falling
+ * asleep, and goes when none came for long, so that an idle switch costs nothing.
+ */
+
+/* Takes the queues that have something as the busy ones. Returns false when the worker is to stop.
+ */
+static bool take_events(struct worker *worker, const struct epoll_event *events, int count)
+{
+	bool stop = false;
+
+	worker->busy_count = 0;
+	for (int i = 0; i < count; i++) {
+		if (events[i].data.u64 == STOP_TOKEN)
+			stop = true;
+		else
+			worker->busy[worker->busy_count++] = events[i].data.u64;
+	}
+	return !stop;
+}
+
+/* Learns from a sleep that an event ended how long to look before the next one. */
+static void adapt_spin(struct worker *worker, uint64_t slept)
+{
+	if (slept > SLEPT_LONG_NS)
+		worker->spin_ns = 0;
+	else if (slept > SPIN_MOST_NS)
+		worker->spin_ns /= 2;
+	else if (worker->spin_ns < SPIN_LEAST_NS)
+		worker->spin_ns = SPIN_LEAST_NS;
+	else
+		worker->spin_ns =
+			worker->spin_ns < SPIN_MOST_NS / 2 ? 2 * worker->spin_ns : SPIN_MOST_NS;
+}
+
+/* Sleeps until a queue has something or the shaper has. Returns the number of events. */
+static int sleep_for_events(struct worker *worker, struct epoll_event *events)
 {
 	uint64_t next = shaper_next(worker->gates, worker->now);
 	uint64_t wait = next <= worker->now ? 0 : next - worker->now;
-
-	return (struct timespec){(time_t)(wait / 1000000000u), (long)(wait % 1000000000u)};
-}
-
-/* Waits until a queue has something or the shaper has. Returns the number of events. */
-static int wait_for_events(struct worker *worker, struct epoll_event *events)
-{
-	bool forever = shaper_next(worker->gates, worker->now) == UINT64_MAX;
-	struct timespec timeout = forever ? (struct timespec){0} : sleep_time(worker);
+	struct timespec timeout = {(time_t)(wait / 1000000000u), (long)(wait % 1000000000u)};
 	int count;
 
 	quiet_offline(worker->shared);
-	count = epoll_pwait2(worker->epoll_fd, events, WAKE_EVENTS, forever ? NULL : &timeout,
-			     NULL);
+	count = epoll_pwait2(worker->epoll_fd, events, WORKER_BUSY_MAX,
+			     next == UINT64_MAX ? NULL : &timeout, NULL);
 	rcu_thread_online();
+	if (count > 0)
+		adapt_spin(worker, monotonic_now() - worker->now);
 	return count;
+}
+
+/* Finds something to do, or sleeps until there is. Returns false when the worker is to stop. */
+static bool find_work(struct worker *worker)
+{
+	struct epoll_event events[WORKER_BUSY_MAX];
+	bool busy = worker->busy_count > 0;
+	int count = 0;
+
+	if (busy && worker->now - worker->looked < LOOK_NS)
+		return true;
+	if (busy || worker->now - worker->worked < worker->spin_ns)
+		count = epoll_wait(worker->epoll_fd, events, WORKER_BUSY_MAX, 0);
+	else
+		count = sleep_for_events(worker, events);
+	worker->looked = worker->now;
+	return take_events(worker, events, count);
+}
+
+/* Receives a batch from every busy queue, and forgets those that are drained. */
+static void receive_busy(struct worker *worker)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < worker->busy_count; i++) {
+		uint64_t token = worker->busy[i];
+
+		worker->worked = worker->now;
+		if (worker_receive(worker, (uint32_t)token >> QUEUE_BITS, (uint32_t)(token >> 32),
+				   (unsigned)token & ((1u << QUEUE_BITS) - 1)))
+			worker->busy[kept++] = token;
+	}
+	worker->busy_count = kept;
 }
 
 static void *run(void *context)
 {
 	struct worker *worker = context;
-	struct epoll_event events[WAKE_EVENTS];
-	bool stop = false;
 
 	prctl(PR_SET_TIMERSLACK, 1);
 	rcu_register_thread();
 	worker_begin_turn(worker);
-	while (!stop) {
-		int count = wait_for_events(worker, events);
-
+	while (find_work(worker)) {
 		worker_begin_turn(worker);
-		for (int i = 0; i < count; i++) {
-			uint64_t token = events[i].data.u64;
-
-			if (token == STOP_TOKEN)
-				stop = true;
-			else
-				worker_receive(worker, (uint32_t)token >> QUEUE_BITS,
-					       (uint32_t)(token >> 32),
-					       (unsigned)token & ((1u << QUEUE_BITS) - 1));
-		}
+		receive_busy(worker);
 		worker_release(worker);
 		worker_end_turn(worker);
 		quiet_point(worker->shared);
 	}
+	worker->busy_count = 0;
 	rcu_unregister_thread();
 	return NULL;
 }

@@ -48,6 +48,8 @@ struct worker_shared {
 	unsigned event_count;
 };
 
+#define WORKER_BUSY_MAX 64u
+
 struct worker {
 	unsigned index;
 	struct worker_shared *shared;
@@ -61,6 +63,13 @@ struct worker {
 
 	struct worker_event events[WORKER_EVENTS_MAX]; /* of this turn */
 	unsigned event_count;
+
+	/* Queues that are received from in turns: tokens of those that had something lately. */
+	uint64_t busy[WORKER_BUSY_MAX];
+	unsigned busy_count;
+	uint64_t looked;  /* when epoll was asked last, ns */
+	uint64_t worked;  /* when there was something to do last, ns */
+	uint64_t spin_ns; /* how long to look before sleeping */
 
 	int epoll_fd, stop_fd;
 	pthread_t thread;
@@ -87,8 +96,8 @@ void worker_stop(struct worker *worker);
 int worker_add_queue(struct worker *worker, const struct port *port, unsigned queue);
 void worker_remove_queue(struct worker *worker, const struct port *port, unsigned queue);
 
-/* One turn of receiving from one queue. */
-void worker_receive(struct worker *worker, uint32_t port_index, uint32_t incarnation,
+/* Receives a batch from one queue. Returns whether it is worth looking there again soon. */
+bool worker_receive(struct worker *worker, uint32_t port_index, uint32_t incarnation,
 		    unsigned queue);
 /* Sends on what the shaper lets out now. */
 void worker_release(struct worker *worker);
