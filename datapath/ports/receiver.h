@@ -16,7 +16,7 @@
 #include "datapath/packet.h"
 
 #define RECEIVER_CONTROL_SIZE 128u
-#define RECEIVER_BYTES_MAX    (96u * 1024u) /* of one batch: more would leave the cache */
+#define RECEIVER_BYTES_MAX    (512u * 1024u) /* of one batch, when frames are large */
 
 struct receiver_slot {
 	struct packet *packet;
