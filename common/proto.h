@@ -28,6 +28,7 @@
 #define PROTO_VERSION	       1u
 #define PROTO_MESSAGE_SIZE_MAX (192u * 1024u)
 #define PROTO_FDS_MAX	       253u
+#define PROTO_QUEUES_MAX       16u /* of a port: as many as there can be workers */
 #define PROTO_INDEX_CAPACITY   (1u << 17)
 #define PROTO_NO_INDEX	       UINT32_MAX
 #define PROTO_TEXT_SIZE	       160u

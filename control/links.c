@@ -15,15 +15,19 @@
 #include "control/namespaces.h"
 #include "control/netlink.h"
 
-static int open_or_make(struct links *links, const struct links_port *port, int netns, int *fd);
-static int attach(struct links *links, const struct links_port *port, int netns, int *fd);
-static int make_veth(struct links *links, const struct links_port *port, int netns, int *fd);
+static int open_or_make(struct links *links, const struct links_port *port, int netns,
+			struct links_queues *queues);
+static int attach(struct links *links, const struct links_port *port, int netns,
+		  struct links_queues *queues);
+static int make_veth(struct links *links, const struct links_port *port, int netns,
+		     struct links_queues *queues);
 static int label_veth(struct links *links, const struct links_port *port, int netns);
 static int add_veth(struct links *links, const struct links_port *port, int netns);
 static int private_socket(struct links *links, struct nl_sock **socket);
 static void remove_veth(struct links *links, const struct proto_ref *ref);
 static void our_end(const struct proto_ref *ref, char ifname[ADDR_IFNAME_SIZE]);
-static bool our_end_match(struct links *links, const struct links_port *port, int fd);
+static bool our_end_match(struct links *links, const struct links_port *port,
+			  const struct links_queues *queues);
 
 int links_new(struct links **links, const struct namespaces *namespaces, uint64_t instance)
 {
@@ -43,52 +47,67 @@ void links_free(struct links *links)
 	free(links);
 }
 
-int links_open(struct links *links, const struct links_port *port, int *fd)
+void links_queues_close(struct links_queues *queues)
+{
+	while (queues->count > 0)
+		close(queues->fds[--queues->count]);
+}
+
+int links_open(struct links *links, const struct links_port *port, struct links_queues *queues)
 {
 	int netns = namespaces_open(links->namespaces, port->netns);
 	int error;
 
 	if (netns < 0)
 		return netns;
-	error = open_or_make(links, port, netns, fd);
+	error = open_or_make(links, port, netns, queues);
 	close(netns);
 	return error;
 }
 
-bool links_match(struct links *links, const struct links_port *port, int fd)
+bool links_match(struct links *links, const struct links_port *port,
+		 const struct links_queues *queues)
 {
 	char reason[MODEL_TEXT_SIZE];
 	struct links_seen seen;
 	bool match;
 	int netns;
 
+	if (queues->count == 0)
+		return false;
 	if (port->type == MODEL_PORT_NETDEV)
-		return links_netdev_look(links, port, fd, &seen, reason) == 0;
+		return links_netdev_look(links, port, queues, &seen, reason) == 0;
 	netns = namespaces_open(links->namespaces, port->netns);
 	if (netns < 0)
 		return false;
 	match = links_owner_in(links, netns, port->ifname, &port->ref) == LINKS_OURS;
 	if (match && port->type == MODEL_PORT_TAP)
-		match = links_tap_match(port, fd, netns);
+		match = links_tap_match(port, queues, netns);
 	else if (match)
-		match = our_end_match(links, port, fd);
+		match = our_end_match(links, port, queues);
 	close(netns);
 	return match;
 }
 
-bool links_alive(struct links *links, const struct links_port *port, int fd)
+bool links_alive(struct links *links, const struct links_port *port,
+		 const struct links_queues *queues)
 {
+	if (queues->count == 0)
+		return false;
 	if (port->type == MODEL_PORT_NETDEV)
-		return links_packet_ifindex(fd) != 0;
-	return port->type == MODEL_PORT_TAP ? links_tap_alive(fd) : our_end_match(links, port, fd);
+		return links_packet_ifindex(queues->fds[0]) != 0;
+	return port->type == MODEL_PORT_TAP ? links_tap_alive(queues->fds[0])
+					    : our_end_match(links, port, queues);
 }
 
-void links_remove(struct links *links, const struct links_port *port, int fd)
+void links_remove(struct links *links, const struct links_port *port,
+		  const struct links_queues *queues)
 {
+	int fd = queues->count > 0 ? queues->fds[0] : -1;
 	int netns;
 
 	if (port->type == MODEL_PORT_NETDEV) {
-		links_netdev_leave(links, port, fd);
+		links_netdev_leave(links, port, queues);
 		return;
 	}
 	if (port->type == MODEL_PORT_VETH) {
@@ -262,39 +281,42 @@ int links_label(struct links *links, struct nl_sock *socket, const char *ifname,
 	return error;
 }
 
-static int open_or_make(struct links *links, const struct links_port *port, int netns, int *fd)
+static int open_or_make(struct links *links, const struct links_port *port, int netns,
+			struct links_queues *queues)
 {
 	switch (links_owner_in(links, netns, port->ifname, &port->ref)) {
 	case LINKS_FOREIGN:
 		return -EEXIST;
 	case LINKS_OURS:
-		return attach(links, port, netns, fd);
+		return attach(links, port, netns, queues);
 	case LINKS_FREE:
 		break;
 	}
 	if (port->type == MODEL_PORT_TAP)
-		return links_tap_make(links, port, netns, fd);
-	return make_veth(links, port, netns, fd);
+		return links_tap_make(links, port, netns, queues);
+	return make_veth(links, port, netns, queues);
 }
 
 /* The interface carries this port's alias: it is taken as it is, or made again when it is a
  * remnant. */
-static int attach(struct links *links, const struct links_port *port, int netns, int *fd)
+static int attach(struct links *links, const struct links_port *port, int netns,
+		  struct links_queues *queues)
 {
 	char ifname[ADDR_IFNAME_SIZE];
 	int error;
 
 	if (port->type == MODEL_PORT_TAP)
-		return links_tap_attach(links, port, netns, fd);
+		return links_tap_attach(links, port, netns, queues);
 	our_end(&port->ref, ifname);
 	if (links_owner_in(links, namespaces_private(links->namespaces), ifname, &port->ref) ==
 	    LINKS_OURS)
-		return links_packet_open(links, ifname, fd);
+		return links_packet_open(links, ifname, queues);
 	error = links_delete_in(links, netns, port->ifname, &port->ref);
-	return error < 0 ? error : make_veth(links, port, netns, fd);
+	return error < 0 ? error : make_veth(links, port, netns, queues);
 }
 
-static int make_veth(struct links *links, const struct links_port *port, int netns, int *fd)
+static int make_veth(struct links *links, const struct links_port *port, int netns,
+		     struct links_queues *queues)
 {
 	char ifname[ADDR_IFNAME_SIZE];
 	int error;
@@ -306,7 +328,7 @@ static int make_veth(struct links *links, const struct links_port *port, int net
 	error = label_veth(links, port, netns);
 	if (error == 0) {
 		our_end(&port->ref, ifname);
-		error = links_packet_open(links, ifname, fd);
+		error = links_packet_open(links, ifname, queues);
 	}
 	if (error < 0)
 		remove_veth(links, &port->ref);
@@ -398,12 +420,13 @@ static void our_end(const struct proto_ref *ref, char ifname[ADDR_IFNAME_SIZE])
 	snprintf(ifname, ADDR_IFNAME_SIZE, LINKS_OUR_END "%" PRIu32, ref->index);
 }
 
-static bool our_end_match(struct links *links, const struct links_port *port, int fd)
+static bool our_end_match(struct links *links, const struct links_port *port,
+			  const struct links_queues *queues)
 {
 	int private = namespaces_private(links->namespaces);
 	char ifname[ADDR_IFNAME_SIZE];
 
 	our_end(&port->ref, ifname);
 	return links_owner_in(links, private, ifname, &port->ref) == LINKS_OURS &&
-	       links_packet_match(links, private, ifname, 0, fd);
+	       links_packet_match(links, private, ifname, 0, queues);
 }

@@ -4,8 +4,8 @@
 
 /*
  * The interfaces that the switch makes: TAPs and veth pairs, with the
- * workload's end in its namespace under its name, and the descriptor that the
- * datapath gets. Every interface carries an alias "vswitch:INSTANCE:INDEX.
+ * workload's end in its namespace under its name, and the descriptors that the
+ * datapath gets, one a queue. Every interface carries an alias "vswitch:INSTANCE:INDEX.
  * INCARNATION", by which a returning daemon knows its own; it touches no
  * other. Called by reconcile on the control daemon's one thread; every call
  * blocks for some netlink exchanges.
@@ -44,17 +44,25 @@ struct links_port {
 	bool shared; /* with the host */
 };
 
+/* The descriptors of a port's interface, one a queue, the caller's; count 0: none are open. */
+struct links_queues {
+	uint32_t count;
+	int fds[PROTO_QUEUES_MAX];
+};
+/* Closes what is open. */
+void links_queues_close(struct links_queues *queues);
+
 /* `instance` tells this switch's interfaces from another's; the namespaces must outlive it. */
 int links_new(struct links **links, const struct namespaces *namespaces, uint64_t instance);
 void links_free(struct links *links);
 
 /*
- * Opens the descriptor of a TAP or veth port: attaches to the interface if it is there and is this
- * port's, else makes it. Its interface is not configured yet. Returns 0 (the caller owns *fd),
+ * Opens the queues of a TAP or veth port: attaches to the interface if it is there and is this
+ * port's, else makes it. Its interface is not configured yet. Returns 0,
  * -ENOENT when the namespace is not there, -EMEDIUMTYPE for what is none, -EEXIST when the name is
  * taken there, -EBUSY when somebody else still holds the TAP, or another negative errno.
  */
-int links_open(struct links *links, const struct links_port *port, int *fd);
+int links_open(struct links *links, const struct links_port *port, struct links_queues *queues);
 
 /*
  * Sets MAC, MTU, addresses and gateway up as the port says, and brings the interface up. What
@@ -65,21 +73,24 @@ int links_open(struct links *links, const struct links_port *port, int *fd);
 int links_configure(struct links *links, const struct links_port *port,
 		    const struct links_port *former);
 
-/* Whether the descriptor is that of this port's interface, in its place: for what was handed back.
- */
-bool links_match(struct links *links, const struct links_port *port, int fd);
-/* Whether the interface behind the port's descriptor still exists, wherever it is. */
-bool links_alive(struct links *links, const struct links_port *port, int fd);
-/* Whether the descriptor keeps a workload's namespace alive (a TAP that was attached again, an
+/* Whether there are descriptors and each is one of this port's interface, in its place: for what
+ * was handed back. */
+bool links_match(struct links *links, const struct links_port *port,
+		 const struct links_queues *queues);
+/* Whether the interface behind the port's descriptors still exists, wherever it is. */
+bool links_alive(struct links *links, const struct links_port *port,
+		 const struct links_queues *queues);
+/* Whether a descriptor keeps a workload's namespace alive (of a TAP that was attached again, of an
  * adopted interface). */
-bool links_pins(struct links *links, const struct links_port *port, int fd);
+bool links_pins(struct links *links, const struct links_port *port,
+		const struct links_queues *queues);
 
 /*
- * Removes a port's interface, or puts back what was changed on an adopted one; found by the
- * descriptor (TAP; -1 if there is none) or by its place and alias. The caller closes the
- * descriptor.
+ * Removes a port's interface, or puts back what was changed on an adopted one; found by a
+ * descriptor (TAP; if there is one) or by its place and alias. The caller closes the descriptors.
  */
-void links_remove(struct links *links, const struct links_port *port, int fd);
+void links_remove(struct links *links, const struct links_port *port,
+		  const struct links_queues *queues);
 /* Removes the TAP behind a descriptor that was handed back for a port that is no more, or
  * elsewhere. */
 void links_discard(struct links *links, const struct proto_ref *ref, int fd);

@@ -50,9 +50,11 @@ int links_features_limit(struct links *links, int netns, const char *ifname);
 /* Whether the host uses the interface for something of its own; reason says for what. */
 bool links_host_uses(struct nl_sock *socket, struct rtnl_link *link, char reason[MODEL_TEXT_SIZE]);
 
-int links_tap_make(struct links *links, const struct links_port *port, int netns, int *fd);
-int links_tap_attach(struct links *links, const struct links_port *port, int netns, int *fd);
-bool links_tap_match(const struct links_port *port, int fd, int netns);
+int links_tap_make(struct links *links, const struct links_port *port, int netns,
+		   struct links_queues *queues);
+int links_tap_attach(struct links *links, const struct links_port *port, int netns,
+		     struct links_queues *queues);
+bool links_tap_match(const struct links_port *port, const struct links_queues *queues, int netns);
 /* Deletes the TAP behind the descriptor where it is now, if it is this port's. */
 int links_tap_remove(struct links *links, int fd, const struct proto_ref *ref);
 /* The namespace of the TAP behind the descriptor, which the caller closes, or a negative errno. */
@@ -61,12 +63,14 @@ bool links_tap_alive(int fd);
 /* Makes the TAP behind the descriptor go away with its last descriptor. */
 void links_tap_release(int fd);
 
-/* Opens a packet socket on an interface of the private namespace. */
-int links_packet_open(struct links *links, const char *ifname, int *fd);
-/* Opens one on an interface that somebody else made; what is sent carries the mark. */
-int links_packet_adopt(struct links *links, int netns, const char *ifname, uint32_t mark, int *fd);
-/* Whether it is a packet socket as the two make it (mark 0: the first), on that interface. */
-bool links_packet_match(struct links *links, int netns, const char *ifname, uint32_t mark, int fd);
+/* Opens packet sockets on an interface of the private namespace. */
+int links_packet_open(struct links *links, const char *ifname, struct links_queues *queues);
+/* Opens them on an interface that somebody else made; what is sent carries the mark. */
+int links_packet_adopt(struct links *links, int netns, const char *ifname, uint32_t mark,
+		       struct links_queues *queues);
+/* Whether they are packet sockets as the two make them (mark 0: the first), on that interface. */
+bool links_packet_match(struct links *links, int netns, const char *ifname, uint32_t mark,
+			const struct links_queues *queues);
 /* The interface that the socket is bound to; 0: that is gone, or left the socket's namespace. */
 uint32_t links_packet_ifindex(int fd);
 

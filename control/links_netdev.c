@@ -24,7 +24,7 @@ static int check_link(struct links *links, const struct links_port *port, int ne
 static int check_mac(const struct links_port *port, struct rtnl_link *link,
 		     char reason[MODEL_TEXT_SIZE]);
 static int take(struct links *links, const struct links_port *port, int netns,
-		struct nl_sock *socket, struct rtnl_link *link, int *fd);
+		struct nl_sock *socket, struct rtnl_link *link, struct links_queues *queues);
 static void read_link(struct rtnl_link *link, struct links_seen *seen);
 static void read_mac(struct rtnl_link *link, struct addr_mac *mac);
 static struct keep_out_place place_of(const struct links *links, int netns, uint32_t ifindex);
@@ -50,8 +50,8 @@ int links_netdev_check(struct links *links, const struct links_port *port,
 }
 
 /* What may not be adopted any more is the host's again. */
-int links_netdev_open(struct links *links, const struct links_port *port, int *fd,
-		      char reason[MODEL_TEXT_SIZE])
+int links_netdev_open(struct links *links, const struct links_port *port,
+		      struct links_queues *queues, char reason[MODEL_TEXT_SIZE])
 {
 	struct keep_out_place place;
 	struct nl_sock *socket;
@@ -64,7 +64,7 @@ int links_netdev_open(struct links *links, const struct links_port *port, int *f
 	place = place_of(links, netns, (uint32_t)rtnl_link_get_ifindex(link));
 	error = check_link(links, port, netns, socket, link, reason);
 	if (error == 0) {
-		error = take(links, port, netns, socket, link, fd);
+		error = take(links, port, netns, socket, link, queues);
 		if (error < 0)
 			snprintf(reason, MODEL_TEXT_SIZE, "interface %s cannot be adopted: %s",
 				 port->ifname, strerror(-error));
@@ -99,8 +99,9 @@ int links_netdev_keep_out(struct links *links, const struct links_port *port)
 	return error < 0 ? error : 0;
 }
 
-int links_netdev_look(struct links *links, const struct links_port *port, int fd,
-		      struct links_seen *seen, char reason[MODEL_TEXT_SIZE])
+int links_netdev_look(struct links *links, const struct links_port *port,
+		      const struct links_queues *queues, struct links_seen *seen,
+		      char reason[MODEL_TEXT_SIZE])
 {
 	struct nl_sock *socket;
 	struct rtnl_link *link;
@@ -109,7 +110,7 @@ int links_netdev_look(struct links *links, const struct links_port *port, int fd
 
 	if (error != 0)
 		return error;
-	if (!links_packet_match(links, netns, port->ifname, mark_of(port), fd)) {
+	if (!links_packet_match(links, netns, port->ifname, mark_of(port), queues)) {
 		snprintf(reason, MODEL_TEXT_SIZE, "interface %s is another one now", port->ifname);
 		error = -ENODEV;
 	} else {
@@ -123,16 +124,17 @@ int links_netdev_look(struct links *links, const struct links_port *port, int fd
 	return error;
 }
 
-void links_netdev_leave(struct links *links, const struct links_port *port, int fd)
+void links_netdev_leave(struct links *links, const struct links_port *port,
+			const struct links_queues *queues)
 {
 	char reason[MODEL_TEXT_SIZE];
 	struct keep_out_place place;
 	struct nl_sock *socket;
 	struct rtnl_link *link;
-	int netns = fd >= 0 ? links_netdev_place(fd) : -1;
+	int netns = queues->count > 0 ? links_netdev_place(queues->fds[0]) : -1;
 
 	if (netns >= 0) {
-		place = place_of(links, netns, links_packet_ifindex(fd));
+		place = place_of(links, netns, links_packet_ifindex(queues->fds[0]));
 		if (place.ifindex != 0)
 			keep_out_end(&place);
 		close(netns);
@@ -264,11 +266,10 @@ static int check_mac(const struct links_port *port, struct rtnl_link *link,
 /* The host is out before the first frame is taken. Up comes what was down, once: who takes it down
  * later means it. */
 static int take(struct links *links, const struct links_port *port, int netns,
-		struct nl_sock *socket, struct rtnl_link *link, int *fd)
+		struct nl_sock *socket, struct rtnl_link *link, struct links_queues *queues)
 {
 	struct keep_out_place place = place_of(links, netns, (uint32_t)rtnl_link_get_ifindex(link));
 	bool down = (rtnl_link_get_flags(link) & IFF_UP) == 0;
-	int opened = -1;
 	int result = 0;
 
 	if (!port->shared) {
@@ -279,11 +280,8 @@ static int take(struct links *links, const struct links_port *port, int netns,
 	if (result == 1 && down)
 		result = links_set_up(socket, port->ifname, 0);
 	if (result >= 0)
-		result = links_packet_adopt(links, netns, port->ifname, mark_of(port), &opened);
-	if (result < 0)
-		return result;
-	*fd = opened;
-	return 0;
+		result = links_packet_adopt(links, netns, port->ifname, mark_of(port), queues);
+	return result < 0 ? result : 0;
 }
 
 static void read_link(struct rtnl_link *link, struct links_seen *seen)

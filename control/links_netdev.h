@@ -28,21 +28,23 @@ int links_netdev_check(struct links *links, const struct links_port *port,
 		       char reason[MODEL_TEXT_SIZE]);
 /*
  * Opens the interface's descriptor, keeps the host out unless it is shared, and brings up what was
- * down. Returns 0 (the caller owns *fd), or as links_netdev_check() does.
+ * down. Returns 0, or as links_netdev_check() does.
  */
-int links_netdev_open(struct links *links, const struct links_port *port, int *fd,
-		      char reason[MODEL_TEXT_SIZE]);
+int links_netdev_open(struct links *links, const struct links_port *port,
+		      struct links_queues *queues, char reason[MODEL_TEXT_SIZE]);
 /* Keeps the host out, where that is not so already. Returns 0 or a negative errno. */
 int links_netdev_keep_out(struct links *links, const struct links_port *port);
 /*
  * Looks at the interface of an open descriptor. Returns 0 when it is where the port says, else as
  * links_netdev_check() does.
  */
-int links_netdev_look(struct links *links, const struct links_port *port, int fd,
-		      struct links_seen *seen, char reason[MODEL_TEXT_SIZE]);
+int links_netdev_look(struct links *links, const struct links_port *port,
+		      const struct links_queues *queues, struct links_seen *seen,
+		      char reason[MODEL_TEXT_SIZE]);
 /* Puts back what was changed on the descriptor's interface, or (-1) on what has the port's place.
  */
-void links_netdev_leave(struct links *links, const struct links_port *port, int fd);
+void links_netdev_leave(struct links *links, const struct links_port *port,
+			const struct links_queues *queues);
 
 /* The namespace of a descriptor, which the caller closes, or a negative errno. */
 int links_netdev_place(int fd);

@@ -27,46 +27,49 @@ struct packet_call {
 static int open_here(void *context);
 static int set_options(int fd);
 static int adopt(const struct packet_call *call, int fd);
-static bool is_packet_socket(int fd);
+static bool is_ours(int fd, uint32_t mark);
 static uint64_t read_cookie(int fd);
 static int find_index_here(void *context);
 
-int links_packet_open(struct links *links, const char *ifname, int *fd)
+int links_packet_open(struct links *links, const char *ifname, struct links_queues *queues)
 {
 	struct packet_call call = {.ifname = ifname};
 	int error = namespaces_run(links->namespaces, namespaces_private(links->namespaces),
 				   open_here, &call);
 
 	if (error == 0)
-		*fd = call.fd;
+		*queues = (struct links_queues){.count = 1, .fds = {call.fd}};
 	return error;
 }
 
-int links_packet_adopt(struct links *links, int netns, const char *ifname, uint32_t mark, int *fd)
+int links_packet_adopt(struct links *links, int netns, const char *ifname, uint32_t mark,
+		       struct links_queues *queues)
 {
 	struct packet_call call = {.ifname = ifname, .adopted = true, .mark = mark};
 	int error = namespaces_run(links->namespaces, netns, open_here, &call);
 
 	if (error == 0)
-		*fd = call.fd;
+		*queues = (struct links_queues){.count = 1, .fds = {call.fd}};
 	return error;
 }
 
-bool links_packet_match(struct links *links, int netns, const char *ifname, uint32_t mark, int fd)
+bool links_packet_match(struct links *links, int netns, const char *ifname, uint32_t mark,
+			const struct links_queues *queues)
 {
 	struct packet_call call = {.ifname = ifname};
-	uint32_t has_mark = 0;
-	socklen_t size = sizeof(has_mark);
-	uint64_t cookie;
+	uint64_t cookie = namespaces_cookie(links->namespaces, netns);
+	uint32_t i;
 
-	if (!is_packet_socket(fd) || getsockopt(fd, SOL_SOCKET, SO_MARK, &has_mark, &size) < 0 ||
-	    has_mark != mark)
+	for (i = 0; i < queues->count; i++)
+		if (!is_ours(queues->fds[i], mark) || cookie == 0 ||
+		    read_cookie(queues->fds[i]) != cookie)
+			return false;
+	if (namespaces_run(links->namespaces, netns, find_index_here, &call) < 0)
 		return false;
-	cookie = read_cookie(fd);
-	if (cookie == 0 || cookie != namespaces_cookie(links->namespaces, netns))
-		return false;
-	return namespaces_run(links->namespaces, netns, find_index_here, &call) == 0 &&
-	       links_packet_ifindex(fd) == call.ifindex;
+	for (i = 0; i < queues->count; i++)
+		if (links_packet_ifindex(queues->fds[i]) != call.ifindex)
+			return false;
+	return true;
 }
 
 uint32_t links_packet_ifindex(int fd)
@@ -142,14 +145,16 @@ static int adopt(const struct packet_call *call, int fd)
 	return 0;
 }
 
-static bool is_packet_socket(int fd)
+static bool is_ours(int fd, uint32_t mark)
 {
 	int domain = 0, type = 0, header = 0;
-	socklen_t size = sizeof(int);
+	uint32_t has_mark = 0;
+	socklen_t size = sizeof(int), mark_size = sizeof(has_mark);
 
 	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_PACKET &&
 	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_RAW &&
-	       getsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &header, &size) == 0 && header == 1;
+	       getsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &header, &size) == 0 && header == 1 &&
+	       getsockopt(fd, SOL_SOCKET, SO_MARK, &has_mark, &mark_size) == 0 && has_mark == mark;
 }
 
 static uint64_t read_cookie(int fd)

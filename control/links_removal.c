@@ -14,8 +14,8 @@
 #include "control/netlink.h"
 #include "control/reaper.h"
 
-static int find_interface(struct links *links, const struct links_port *port, int fd,
-			  char ifname[ADDR_IFNAME_SIZE]);
+static int find_interface(struct links *links, const struct links_port *port,
+			  const struct links_queues *queues, char ifname[ADDR_IFNAME_SIZE]);
 static int draw_group(struct links_removal *removal);
 static int find_place(struct links_removal *removal, struct links *links, int netns,
 		      struct nl_sock **socket);
@@ -23,10 +23,10 @@ static int put_into_group(struct links_removal *removal, struct links *links,
 			  struct nl_sock *socket, const char *ifname, const struct proto_ref *ref);
 
 int links_removal_add(struct links_removal *removal, struct links *links,
-		      const struct links_port *port, int fd)
+		      const struct links_port *port, const struct links_queues *queues)
 {
 	char ifname[ADDR_IFNAME_SIZE];
-	int netns = find_interface(links, port, fd, ifname);
+	int netns = find_interface(links, port, queues, ifname);
 	struct nl_sock *socket = NULL;
 	int error;
 
@@ -52,8 +52,8 @@ void links_removal_start(struct links_removal *removal, struct reaper *reaper)
 }
 
 /* Returns the namespace, which the caller closes, or a negative errno. */
-static int find_interface(struct links *links, const struct links_port *port, int fd,
-			  char ifname[ADDR_IFNAME_SIZE])
+static int find_interface(struct links *links, const struct links_port *port,
+			  const struct links_queues *queues, char ifname[ADDR_IFNAME_SIZE])
 {
 	int netns;
 
@@ -64,7 +64,7 @@ static int find_interface(struct links *links, const struct links_port *port, in
 	}
 	if (port->type != MODEL_PORT_TAP)
 		return -EOPNOTSUPP;
-	netns = fd < 0 ? -1 : links_tap_find(fd, ifname);
+	netns = queues->count == 0 ? -1 : links_tap_find(queues->fds[0], ifname);
 	if (netns >= 0)
 		return netns;
 	snprintf(ifname, ADDR_IFNAME_SIZE, "%s", port->ifname);

@@ -33,7 +33,7 @@ struct links_removal {
  * or a negative errno: remove it by links_remove().
  */
 int links_removal_add(struct links_removal *removal, struct links *links,
-		      const struct links_port *port, int fd);
+		      const struct links_port *port, const struct links_queues *queues);
 /* Has what was added deleted; the removal is empty again. */
 void links_removal_start(struct links_removal *removal, struct reaper *reaper);
 

@@ -34,6 +34,8 @@ struct tap_call {
 static int open_tap(struct links *links, int netns, const char *ifname, int flags, int *fd);
 static int open_here(void *context);
 static int set_up_queue(int fd);
+static bool is_of_port(const struct links_port *port, int fd, int netns);
+static bool pins_namespace(const struct links *links, int fd);
 static int finish(struct links *links, const struct links_port *port, int home, const char *ifname,
 		  int fd);
 static int move(struct links *links, const struct links_port *port, const char *ifname, int netns);
@@ -44,7 +46,8 @@ static int read_flags(int fd, struct ifreq *request);
  * Directly in place when that is the daemon's own namespace, which is there as long as the daemon;
  * else in the private one under a temporary name, and moved.
  */
-int links_tap_make(struct links *links, const struct links_port *port, int netns, int *fd)
+int links_tap_make(struct links *links, const struct links_port *port, int netns,
+		   struct links_queues *queues)
 {
 	int own = namespaces_own(links->namespaces);
 	bool stays = namespaces_same(netns, own);
@@ -71,11 +74,12 @@ int links_tap_make(struct links *links, const struct links_port *port, int netns
 		close(made);
 		return error;
 	}
-	*fd = made;
+	*queues = (struct links_queues){.count = 1, .fds = {made}};
 	return 0;
 }
 
-int links_tap_attach(struct links *links, const struct links_port *port, int netns, int *fd)
+int links_tap_attach(struct links *links, const struct links_port *port, int netns,
+		     struct links_queues *queues)
 {
 	int opened = -1;
 	int error = open_tap(links, netns, port->ifname, TAP_FLAGS, &opened);
@@ -84,7 +88,7 @@ int links_tap_attach(struct links *links, const struct links_port *port, int net
 		return error;
 	/* Had the interface gone in between, a new one was made that nobody asked for; it goes with
 	 * the fd. */
-	if (!links_tap_match(port, opened, netns) ||
+	if (!is_of_port(port, opened, netns) ||
 	    links_owner_in(links, netns, port->ifname, &port->ref) != LINKS_OURS) {
 		close(opened);
 		return -EAGAIN;
@@ -94,11 +98,21 @@ int links_tap_attach(struct links *links, const struct links_port *port, int net
 		close(opened);
 		return error;
 	}
-	*fd = opened;
+	*queues = (struct links_queues){.count = 1, .fds = {opened}};
 	return 0;
 }
 
-bool links_tap_match(const struct links_port *port, int fd, int netns)
+bool links_tap_match(const struct links_port *port, const struct links_queues *queues, int netns)
+{
+	uint32_t i;
+
+	for (i = 0; i < queues->count; i++)
+		if (!is_of_port(port, queues->fds[i], netns))
+			return false;
+	return true;
+}
+
+static bool is_of_port(const struct links_port *port, int fd, int netns)
 {
 	struct ifreq request;
 	int place;
@@ -115,15 +129,25 @@ bool links_tap_match(const struct links_port *port, int fd, int netns)
 	return match;
 }
 
-/* The kernel holds the namespace that the descriptor was opened in for as long as it is open. */
-bool links_pins(struct links *links, const struct links_port *port, int fd)
+bool links_pins(struct links *links, const struct links_port *port,
+		const struct links_queues *queues)
 {
-	int home;
-	bool pins;
+	uint32_t i;
 
 	if (port->type != MODEL_PORT_TAP && port->type != MODEL_PORT_NETDEV)
 		return false;
-	home = ioctl(fd, SIOCGSKNS);
+	for (i = 0; i < queues->count; i++)
+		if (pins_namespace(links, queues->fds[i]))
+			return true;
+	return false;
+}
+
+/* The kernel holds the namespace that the descriptor was opened in for as long as it is open. */
+static bool pins_namespace(const struct links *links, int fd)
+{
+	int home = ioctl(fd, SIOCGSKNS);
+	bool pins;
+
 	if (home < 0)
 		return false;
 	pins = !namespaces_same(home, namespaces_own(links->namespaces)) &&

@@ -13,6 +13,7 @@ static void use_hold(struct reconcile *reconcile, struct reconcile_handback *han
 static void use_memory(struct reconcile *reconcile, struct reconcile_handback *handback);
 static void use_vtep(struct reconcile *reconcile, struct reconcile_handback *handback);
 static void use_port(struct reconcile *reconcile, struct reconcile_handback *handback);
+static bool peek_queues(const struct reconcile_handback *handback, struct links_queues *queues);
 static bool use_captures(struct reconcile *reconcile, struct reconcile_handback *handback);
 
 void reconcile_handback_take(struct reconcile *reconcile, const struct proto_handback *record,
@@ -127,12 +128,12 @@ static void use_vtep(struct reconcile *reconcile, struct reconcile_handback *han
 static void use_port(struct reconcile *reconcile, struct reconcile_handback *handback)
 {
 	const struct proto_ref *ref = &handback->record.ref;
-	const struct model_port *port = handback->record.fd_count != 1
-						? NULL
-						: model_port_by_index(reconcile->model, ref->index);
+	const struct model_port *port = model_port_by_index(reconcile->model, ref->index);
+	struct links_queues queues;
 	struct reconcile_port *state;
 	struct sent_object *object;
 	struct links_port wanted;
+	uint32_t i;
 
 	if (use_captures(reconcile, handback))
 		return;
@@ -140,19 +141,30 @@ static void use_port(struct reconcile *reconcile, struct reconcile_handback *han
 		reconcile_port_wanted(reconcile, port, &wanted);
 		reconcile_port_queue(reconcile, ref->index);
 		state = reconcile_port_at(reconcile, ref->index);
-		if (state->fd >= 0)
-			return; /* a second one: whatever it is, the interface is in use */
-		if (port->type != MODEL_PORT_MEMORY &&
-		    links_match(reconcile->links, &wanted, handback->fds[0])) {
-			reconcile_port_attach(reconcile, state, &wanted, handback->fds[0]);
-			handback->fds[0] = -1;
+		if (state->queues.count > 0)
+			return; /* a second time: whatever it is, the interface is in use */
+		if (port->type != MODEL_PORT_MEMORY && peek_queues(handback, &queues) &&
+		    links_match(reconcile->links, &wanted, &queues)) {
+			reconcile_port_attach(reconcile, state, &wanted, &queues);
+			handback->record.fd_count = 0;
 			object = sent_object(reconcile->sent, SENT_PORT, ref->index);
 			object->ref = *ref;
 			object->attachment = state->attachment;
 			return;
 		}
 	}
-	links_discard(reconcile->links, ref, handback->fds[0]);
+	for (i = 0; i < handback->record.fd_count; i++)
+		links_discard(reconcile->links, ref, handback->fds[i]);
+}
+
+/* Returns false when they are more than a port has. */
+static bool peek_queues(const struct reconcile_handback *handback, struct links_queues *queues)
+{
+	if (handback->record.fd_count > PROTO_QUEUES_MAX)
+		return false;
+	queues->count = handback->record.fd_count;
+	memcpy(queues->fds, handback->fds, queues->count * sizeof(*queues->fds));
+	return true;
 }
 
 /* The files of a pcap port. Returns false when the port is none. */

@@ -49,8 +49,8 @@ enum reconcile_list {
 };
 
 /*
- * A port as it is. Its interface exists as `link` says while fd >= 0; a memory port is attached
- * without. attachment tells one descriptor from the next under the same ref; 0: none.
+ * A port as it is. Its interface exists as `link` says while there are queues; a memory port is
+ * attached without. attachment tells descriptors from the next under the same ref; 0: none.
  */
 struct reconcile_port {
 	TAILQ_ENTRY(reconcile_port) entry;
@@ -59,17 +59,17 @@ struct reconcile_port {
 	char ifname[ADDR_IFNAME_SIZE];
 	char netns[MODEL_NETNS_SIZE];
 	struct addr_prefix *ips;
-	int fd;
+	struct links_queues queues;
 	uint64_t attachment;
-	bool configured;	/* the interface is as `link` says */
-	bool lost;		/* the datapath lost a descriptor that is well: it gets it again */
-	bool pins;		/* see links_pins() */
-	bool polled;		/* it pins a namespace, and no event tells when that goes */
-	bool amiss;		/* reason tells of a problem, though the port carries traffic */
-	struct links_seen seen; /* an adopted interface, while attached */
+	bool configured; /* the interface is as `link` says */
+	bool lost;	 /* the datapath lost descriptors that are well: it gets them again */
+	bool pins;	 /* see links_pins() */
+	bool polled;	 /* it pins a namespace, and no event tells when that goes */
+	bool amiss;	 /* reason tells of a problem, though the port carries traffic */
+	struct links_seen seen;	  /* an adopted interface, while attached */
 	struct link_watch *watch; /* of its namespace, if that is not the daemon's own */
 	struct reconcile *reconcile;
-	struct reconcile_pcap *pcap; /* a pcap port's files, in place of fd; or NULL */
+	struct reconcile_pcap *pcap; /* a pcap port's files, in place of queues; or NULL */
 	char reason[MODEL_TEXT_SIZE];
 };
 TAILQ_HEAD(reconcile_port_list, reconcile_port);
@@ -165,13 +165,13 @@ void reconcile_port_queue(struct reconcile *reconcile, uint32_t index);
 bool reconcile_ports_work(struct reconcile *reconcile, uint64_t nanoseconds);
 /* Moves everything that waits to the list of work. */
 void reconcile_ports_retry(struct reconcile *reconcile);
-/* Takes a descriptor as the port's: its own one made, or one that was handed back and checked. */
+/* Takes descriptors as the port's: just opened, its own, or handed back and checked. */
 void reconcile_port_attach(struct reconcile *reconcile, struct reconcile_port *state,
-			   const struct links_port *link, int fd);
+			   const struct links_port *link, const struct links_queues *queues);
 /* Detaches ports whose interface is gone; pinned: those that keep a namespace whose name is gone.
  */
 void reconcile_ports_check(struct reconcile *reconcile, bool pinned);
-/* Lets go of the descriptor alone: the interface is gone, or goes with it. */
+/* Lets go of the descriptors alone: the interface is gone, or goes with them. */
 void reconcile_port_detach(struct reconcile *reconcile, struct reconcile_port *state,
 			   const char *reason);
 void reconcile_port_move(struct reconcile *reconcile, struct reconcile_port *state,
@@ -186,8 +186,8 @@ void reconcile_ports_review_mtu(struct reconcile *reconcile);
 void reconcile_ports_fini(struct reconcile *reconcile);
 
 /* reconcile_remove.c */
-/* Closes a descriptor once the datapath has let go of its copy. */
-void reconcile_close_later(struct reconcile *reconcile, int fd);
+/* Takes descriptors, and closes them once the datapath has let go of its copies. */
+void reconcile_close_later(struct reconcile *reconcile, struct links_queues *queues);
 /* The datapath answered: what the transaction took away is closed. */
 void reconcile_close_told(struct reconcile *reconcile);
 void reconcile_close_all(struct reconcile *reconcile);
@@ -220,7 +220,7 @@ bool reconcile_pcap_take(struct reconcile *reconcile, const struct model_port *p
 int reconcile_pcap_look(const struct reconcile *reconcile, const struct model_port *port,
 			char reason[MODEL_TEXT_SIZE]);
 /* The descriptors of an attached port, in their order. Returns how many. */
-uint32_t reconcile_pcap_fds(const struct reconcile_port *state, int fds[2]);
+uint32_t reconcile_pcap_fds(const struct reconcile_port *state, int fds[PROTO_QUEUES_MAX]);
 /* What a port's record says of its files. */
 void reconcile_pcap_describe(const struct model_port *port, struct proto_port *message);
 /* Its replay came upon what is no capture. */

@@ -55,17 +55,17 @@ void reconcile_netdev_work(struct reconcile *reconcile, struct reconcile_port *s
 {
 	int error = 0;
 
-	if (state->fd >= 0 && !take_look(reconcile, state, wanted)) {
-		links_remove(reconcile->links, &state->link, state->fd);
+	if (state->queues.count > 0 && !take_look(reconcile, state, wanted)) {
+		links_remove(reconcile->links, &state->link, &state->queues);
 		reconcile_port_detach(reconcile, state, "");
 	}
-	if (state->fd < 0)
+	if (state->queues.count == 0)
 		error = adopt(reconcile, state, wanted);
-	if (state->fd >= 0)
+	if (state->queues.count > 0)
 		follow(reconcile, state, port, wanted);
 	if ((error == -ENODEV || error == -EADDRNOTAVAIL) && wanted->netns[0] == '\0')
 		reconcile_port_move(reconcile, state, RECONCILE_LIST_AWAY);
-	else if (state->fd < 0 || !state->configured)
+	else if (state->queues.count == 0 || !state->configured)
 		reconcile_port_move(reconcile, state, RECONCILE_LIST_WAITING);
 	else
 		reconcile_port_move(reconcile, state, RECONCILE_LIST_NONE);
@@ -121,7 +121,7 @@ static bool take_look(struct reconcile *reconcile, struct reconcile_port *state,
 	struct links_seen seen;
 	char reason[MODEL_TEXT_SIZE];
 
-	if (links_netdev_look(reconcile->links, wanted, state->fd, &seen, reason) < 0)
+	if (links_netdev_look(reconcile->links, wanted, &state->queues, &seen, reason) < 0)
 		return false;
 	if (seen.mtu != state->seen.mtu)
 		sent_mark(reconcile->sent, SENT_PORT, state->link.ref.index);
@@ -135,7 +135,7 @@ static int adopt(struct reconcile *reconcile, struct reconcile_port *state,
 	const struct reconcile_port *rival = find_rival(reconcile, state, wanted);
 	const struct model_port *port;
 	char name[2 * ADDR_NAME_SIZE + 8];
-	int fd = -1;
+	struct links_queues queues;
 	int error;
 
 	if (rival != NULL) {
@@ -145,14 +145,14 @@ static int adopt(struct reconcile *reconcile, struct reconcile_port *state,
 			 port != NULL ? reconcile_port_name(port, name) : "a port that goes");
 		return -EBUSY;
 	}
-	error = links_netdev_open(reconcile->links, wanted, &fd, state->reason);
+	error = links_netdev_open(reconcile->links, wanted, &queues, state->reason);
 	if (error < 0)
 		return error;
-	reconcile_port_attach(reconcile, state, wanted, fd);
+	reconcile_port_attach(reconcile, state, wanted, &queues);
 	if (take_look(reconcile, state, wanted))
 		return 0;
 	/* It went meanwhile; whatever it is now, an event or the timer will find it. */
-	links_remove(reconcile->links, &state->link, state->fd);
+	links_remove(reconcile->links, &state->link, &state->queues);
 	reconcile_port_detach(reconcile, state, "its interface is gone");
 	return -EAGAIN;
 }
@@ -164,7 +164,7 @@ static void follow(struct reconcile *reconcile, struct reconcile_port *state,
 	int error;
 
 	if (state->lost && state->seen.up)
-		reconcile_port_attach(reconcile, state, &state->link, state->fd);
+		reconcile_port_attach(reconcile, state, &state->link, &state->queues);
 	if (state->pins && state->watch == NULL)
 		watch_namespace(reconcile, state);
 	state->link.mtu = wanted->mtu;
@@ -185,7 +185,7 @@ static void follow(struct reconcile *reconcile, struct reconcile_port *state,
 
 static void watch_namespace(struct reconcile *reconcile, struct reconcile_port *state)
 {
-	int netns = links_netdev_place(state->fd);
+	int netns = links_netdev_place(state->queues.fds[0]);
 	int error = netns;
 
 	if (netns >= 0) {
@@ -240,7 +240,7 @@ static const struct reconcile_port *find_rival(const struct reconcile *reconcile
 	for (i = 0; i < reconcile->port_capacity; i++) {
 		const struct reconcile_port *other = reconcile->ports[i];
 
-		if (other != NULL && other != state && other->fd >= 0 &&
+		if (other != NULL && other != state && other->queues.count > 0 &&
 		    other->link.type == MODEL_PORT_NETDEV &&
 		    strcmp(other->ifname, wanted->ifname) == 0 &&
 		    same_place(reconcile, other->netns, wanted->netns))
@@ -281,7 +281,7 @@ static void on_host_link(void *context, const struct link_watch_event *event)
 		if (port == NULL || port->type != MODEL_PORT_NETDEV)
 			continue;
 		if (event == NULL || strcmp(port->ifname, event->ifname) == 0 ||
-		    (state->fd >= 0 && state->seen.ifindex == event->ifindex))
+		    (state->queues.count > 0 && state->seen.ifindex == event->ifindex))
 			reconcile_port_queue(reconcile, i);
 	}
 	reconcile_schedule(reconcile);

@@ -124,7 +124,7 @@ bool reconcile_pcap_take(struct reconcile *reconcile, const struct model_port *p
 	return true;
 }
 
-uint32_t reconcile_pcap_fds(const struct reconcile_port *state, int fds[2])
+uint32_t reconcile_pcap_fds(const struct reconcile_port *state, int fds[PROTO_QUEUES_MAX])
 {
 	uint32_t count = 0;
 

@@ -95,14 +95,14 @@ void reconcile_ports_retry(struct reconcile *reconcile)
 }
 
 void reconcile_port_attach(struct reconcile *reconcile, struct reconcile_port *state,
-			   const struct links_port *link, int fd)
+			   const struct links_port *link, const struct links_queues *queues)
 {
 	remember(state, link);
-	state->fd = fd;
+	state->queues = *queues;
 	state->attachment = ++reconcile->last_attachment;
 	state->configured = false;
 	state->lost = false;
-	state->pins = links_pins(reconcile->links, link, fd);
+	state->pins = links_pins(reconcile->links, link, queues);
 	set_polled(reconcile, state, state->pins && goes_unseen(reconcile, state));
 	state->reason[0] = '\0';
 	sent_mark(reconcile->sent, SENT_PORT, link->ref.index);
@@ -113,8 +113,7 @@ void reconcile_port_detach(struct reconcile *reconcile, struct reconcile_port *s
 {
 	link_watch_free(state->watch);
 	state->watch = NULL;
-	reconcile_close_later(reconcile, state->fd);
-	state->fd = -1;
+	reconcile_close_later(reconcile, &state->queues);
 	state->attachment = 0;
 	state->configured = false;
 	state->lost = false;
@@ -150,14 +149,14 @@ void reconcile_ports_check(struct reconcile *reconcile, bool pinned)
 	for (i = 0; i < reconcile->port_capacity; i++) {
 		struct reconcile_port *state = reconcile->ports[i];
 
-		if (state == NULL || state->fd < 0)
+		if (state == NULL || state->queues.count == 0)
 			continue;
 		if (state->link.type == MODEL_PORT_NETDEV && (!pinned || state->pins))
 			reconcile_port_queue(reconcile, i);
 		else if (pinned && state->pins &&
-			 !links_match(reconcile->links, &state->link, state->fd))
+			 !links_match(reconcile->links, &state->link, &state->queues))
 			reconcile_port_detach(reconcile, state, "its namespace is gone");
-		else if (!pinned && !links_alive(reconcile->links, &state->link, state->fd))
+		else if (!pinned && !links_alive(reconcile->links, &state->link, &state->queues))
 			reconcile_port_detach(reconcile, state, "its interface is gone");
 	}
 }
@@ -171,9 +170,10 @@ void reconcile_port_lost(struct reconcile *reconcile, const struct proto_port_lo
 	if (state != NULL && state->pcap != NULL &&
 	    state->link.ref.incarnation == lost->port.incarnation)
 		reconcile_pcap_lost(reconcile, state);
-	if (state == NULL || state->fd < 0 || state->link.ref.incarnation != lost->port.incarnation)
+	if (state == NULL || state->queues.count == 0 ||
+	    state->link.ref.incarnation != lost->port.incarnation)
 		return;
-	if (!links_alive(reconcile->links, &state->link, state->fd)) {
+	if (!links_alive(reconcile->links, &state->link, &state->queues)) {
 		reconcile_port_detach(reconcile, state, "its interface is gone");
 	} else {
 		state->lost = true;
@@ -189,8 +189,8 @@ void reconcile_port_gone(struct reconcile *reconcile, uint32_t index)
 
 	if (index == PROTO_NO_INDEX)
 		reconcile_ports_check(reconcile, false);
-	else if (state != NULL && state->fd >= 0 &&
-		 !links_alive(reconcile->links, &state->link, state->fd))
+	else if (state != NULL && state->queues.count > 0 &&
+		 !links_alive(reconcile->links, &state->link, &state->queues))
 		reconcile_port_detach(reconcile, state, "its interface is gone");
 	reconcile_schedule(reconcile);
 }
@@ -248,15 +248,15 @@ static void work_on(struct reconcile *reconcile, struct reconcile_port *state)
 		reconcile_netdev_work(reconcile, state, port, &wanted);
 		return;
 	}
-	if (state->lost && !links_alive(reconcile->links, &state->link, state->fd))
+	if (state->lost && !links_alive(reconcile->links, &state->link, &state->queues))
 		reconcile_port_detach(reconcile, state, "its interface is gone");
 	if (state->lost)
-		reconcile_port_attach(reconcile, state, &state->link, state->fd);
-	if (state->fd < 0)
+		reconcile_port_attach(reconcile, state, &state->link, &state->queues);
+	if (state->queues.count == 0)
 		open_port(reconcile, state, port, &wanted);
-	if (state->fd >= 0)
+	if (state->queues.count > 0)
 		set_up_port(reconcile, state, port, &wanted);
-	if (state->fd < 0 || !state->configured)
+	if (state->queues.count == 0 || !state->configured)
 		reconcile_port_move(reconcile, state, RECONCILE_LIST_WAITING);
 }
 
@@ -289,12 +289,12 @@ static void open_port(struct reconcile *reconcile, struct reconcile_port *state,
 		      const struct model_port *port, const struct links_port *wanted)
 {
 	char former[MODEL_TEXT_SIZE];
-	int fd = -1;
-	int error = links_open(reconcile->links, wanted, &fd);
+	struct links_queues queues;
+	int error = links_open(reconcile->links, wanted, &queues);
 
 	memcpy(former, state->reason, sizeof(former));
 	if (error == 0)
-		reconcile_port_attach(reconcile, state, wanted, fd);
+		reconcile_port_attach(reconcile, state, wanted, &queues);
 	else
 		explain(state, wanted, error);
 	reconcile_port_log(port, former, state->reason);
@@ -383,10 +383,10 @@ static void remove_interface(struct reconcile *reconcile, struct reconcile_port 
 			     bool together)
 {
 	if (state->link.type != MODEL_PORT_MEMORY &&
-	    (!together ||
-	     links_removal_add(&reconcile->removal, reconcile->links, &state->link, state->fd) < 0))
-		links_remove(reconcile->links, &state->link, state->fd);
-	if (state->fd >= 0)
+	    (!together || links_removal_add(&reconcile->removal, reconcile->links, &state->link,
+					    &state->queues) < 0))
+		links_remove(reconcile->links, &state->link, &state->queues);
+	if (state->queues.count > 0)
 		reconcile_port_detach(reconcile, state, "");
 	state->ifname[0] = '\0';
 	reconcile_port_move(reconcile, state, RECONCILE_LIST_NONE);
@@ -397,8 +397,7 @@ static void free_state(struct reconcile *reconcile, struct reconcile_port *state
 	reconcile_port_move(reconcile, state, RECONCILE_LIST_NONE);
 	reconcile->ports[state->link.ref.index] = NULL;
 	link_watch_free(state->watch);
-	if (state->fd >= 0)
-		close(state->fd);
+	links_queues_close(&state->queues);
 	reconcile_pcap_free(state);
 	free(state->ips);
 	free(state);
@@ -410,7 +409,6 @@ static struct reconcile_port *make_state(struct reconcile *reconcile, uint32_t i
 
 	memset(state, 0, sizeof(*state));
 	state->reconcile = reconcile;
-	state->fd = -1;
 	state->link.ifname = state->ifname;
 	state->link.netns = state->netns;
 	if (index >= reconcile->port_capacity) {

@@ -7,17 +7,19 @@
 
 /*
  * How this works: the last close of a packet socket waits for a grace period, and the datapath,
- * which holds a copy, must not be the last. So a descriptor stays here until the datapath has
- * answered the transaction that takes its copy away, and is closed by a thread that may wait.
+ * which holds a copy, must not be the last. So descriptors stay here until the datapath has
+ * answered the transaction that takes its copies away, and are closed by a thread that may wait.
  */
 
 static void reap(struct reconcile *reconcile, uint32_t count);
 
-void reconcile_close_later(struct reconcile *reconcile, int fd)
+void reconcile_close_later(struct reconcile *reconcile, struct links_queues *queues)
 {
-	reconcile->closing = reconcile_grow(reconcile->closing, reconcile->closing_count + 1,
-					    sizeof(*reconcile->closing));
-	reconcile->closing[reconcile->closing_count++] = fd;
+	reconcile->closing =
+		reconcile_grow(reconcile->closing, reconcile->closing_count + queues->count,
+			       sizeof(*reconcile->closing));
+	while (queues->count > 0)
+		reconcile->closing[reconcile->closing_count++] = queues->fds[--queues->count];
 	if (datapath_link_state(reconcile->datapath) == DATAPATH_LINK_ABSENT)
 		reconcile_close_all(reconcile);
 }

@@ -64,7 +64,7 @@ enum reconcile_port_state reconcile_port_state(const struct reconcile *reconcile
 	*reason = "";
 	if (port->type == MODEL_PORT_PCAP)
 		return reconcile_pcap_state(state, port, reason);
-	if (port->type != MODEL_PORT_MEMORY && (state == NULL || state->fd < 0)) {
+	if (port->type != MODEL_PORT_MEMORY && (state == NULL || state->queues.count == 0)) {
 		*reason = state == NULL || state->reason[0] == '\0' ? "its interface is being made"
 								    : state->reason;
 		return RECONCILE_PORT_WAITING;
@@ -90,7 +90,7 @@ bool reconcile_port_seen(const struct reconcile *reconcile, const struct model_p
 {
 	const struct reconcile_port *state = reconcile_port_at(reconcile, port->ref.index);
 
-	if (port->type != MODEL_PORT_NETDEV || state == NULL || state->fd < 0)
+	if (port->type != MODEL_PORT_NETDEV || state == NULL || state->queues.count == 0)
 		return false;
 	*mac = state->seen.mac;
 	*mtu = state->seen.mtu;
@@ -119,15 +119,15 @@ void reconcile_status(const struct reconcile *reconcile, struct reconcile_status
 	if (problem[0] == '\0')
 		problem = reconcile->vtep_problem;
 	TAILQ_FOREACH (port, &reconcile->waiting, entry) {
-		if (port->fd < 0 || !port->configured)
+		if (port->queues.count == 0 || !port->configured)
 			status->waiting_ports++;
-		if (port->fd >= 0 && problem[0] == '\0')
+		if (port->queues.count > 0 && problem[0] == '\0')
 			problem = port->reason;
 	}
 	TAILQ_FOREACH (port, &reconcile->away, entry)
 		status->waiting_ports++;
 	TAILQ_FOREACH (port, &reconcile->work, entry)
-		if (port->fd < 0)
+		if (port->queues.count == 0)
 			status->waiting_ports++;
 	if (problem[0] == '\0')
 		problem = interface_problem(reconcile);
@@ -141,7 +141,7 @@ static const char *interface_problem(const struct reconcile *reconcile)
 	for (i = 0; i < reconcile->port_capacity; i++) {
 		const struct reconcile_port *port = reconcile->ports[i];
 
-		if (port != NULL && port->fd >= 0 && port->amiss)
+		if (port != NULL && port->queues.count > 0 && port->amiss)
 			return port->reason;
 	}
 	return "";

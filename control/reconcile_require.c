@@ -86,7 +86,7 @@ static bool is_attached(const struct reconcile *reconcile, const struct links_po
 	const struct reconcile_port *state = reconcile_port_at(reconcile, wanted->ref.index);
 	const struct links_port *link;
 
-	if (state == NULL || state->fd < 0)
+	if (state == NULL || state->queues.count == 0)
 		return false;
 	link = &state->link;
 	return link->ref.incarnation == wanted->ref.incarnation && link->type == wanted->type &&

@@ -34,7 +34,7 @@ static void set_tenant(struct reconcile_transaction *transaction,
 static void set_segment(struct reconcile_transaction *transaction,
 			const struct model_segment *segment);
 static void set_port(struct reconcile_transaction *transaction, const struct model_port *port);
-static uint32_t take_fds(const struct reconcile_port *state, int fds[2]);
+static uint32_t take_fds(const struct reconcile_port *state, int fds[PROTO_QUEUES_MAX]);
 static void set_peer(struct reconcile_transaction *transaction, const struct model_peer *peer);
 static void remove_vtep(struct reconcile_transaction *transaction);
 static void set_vtep(struct reconcile_transaction *transaction);
@@ -291,7 +291,7 @@ static void set_port(struct reconcile_transaction *transaction, const struct mod
 	struct sent_object *object = sent_object(transaction->sent, SENT_PORT, port->ref.index);
 	uint64_t attachment = state == NULL ? 0 : state->attachment;
 	struct links_port wanted;
-	int fds[2];
+	int fds[PROTO_QUEUES_MAX];
 	struct proto_port message = {.ref = port->ref,
 				     .tenant = port->tenant == NULL ? none : port->tenant->ref,
 				     .type = types[port->type],
@@ -326,12 +326,12 @@ static void set_port(struct reconcile_transaction *transaction, const struct mod
 }
 
 /* The descriptors that a port is sent with. Returns how many. */
-static uint32_t take_fds(const struct reconcile_port *state, int fds[2])
+static uint32_t take_fds(const struct reconcile_port *state, int fds[PROTO_QUEUES_MAX])
 {
 	if (state->pcap != NULL)
 		return reconcile_pcap_fds(state, fds);
-	fds[0] = state->fd;
-	return 1;
+	memcpy(fds, state->queues.fds, state->queues.count * sizeof(*fds));
+	return state->queues.count;
 }
 
 static void set_peer(struct reconcile_transaction *transaction, const struct model_peer *peer)

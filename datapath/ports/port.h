@@ -19,7 +19,7 @@
 #include "datapath/batch.h"
 #include "datapath/packet.h"
 
-#define PORT_QUEUES_MAX 16u
+#define PORT_QUEUES_MAX PROTO_QUEUES_MAX
 
 /* What the other end takes from us: else the output stage does it in software. */
 #define PORT_CAN_CHECKSUM 0x1u

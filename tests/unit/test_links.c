@@ -85,7 +85,8 @@ static int add_tap_here(void *context)
 {
 	struct links_port *port = context;
 	struct fixture inner = {0};
-	int fd = -1, error;
+	struct links_queues queues = {0};
+	int error;
 
 	/* Another instance, whose own namespace this is. */
 	error = namespaces_new(&inner.namespaces);
@@ -94,9 +95,8 @@ static int add_tap_here(void *context)
 	if (error == 0)
 		error = links_new(&inner.links, inner.namespaces, INSTANCE + 1);
 	if (error == 0)
-		error = links_open(inner.links, port, &fd);
-	if (fd >= 0)
-		close(fd);
+		error = links_open(inner.links, port, &queues);
+	links_queues_close(&queues);
 	links_free(inner.links);
 	namespaces_free(inner.namespaces);
 	return error;
@@ -144,18 +144,20 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static int open_port(struct fixture *fixture, const struct links_port *port)
-{
-	int fd = -1;
+static const struct links_queues none = {0};
 
-	assert_int_equal(links_open(fixture->links, port, &fd), 0);
-	assert_true(fd >= 0);
+static struct links_queues open_port(struct fixture *fixture, const struct links_port *port)
+{
+	struct links_queues queues = {0};
+
+	assert_int_equal(links_open(fixture->links, port, &queues), 0);
+	assert_int_equal(queues.count, 1);
 	assert_int_equal(links_configure(fixture->links, port, NULL), 0);
-	assert_true(links_match(fixture->links, port, fd));
-	assert_true(links_alive(fixture->links, port, fd));
-	assert_true((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
-	assert_true((fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
-	return fd;
+	assert_true(links_match(fixture->links, port, &queues));
+	assert_true(links_alive(fixture->links, port, &queues));
+	assert_true((fcntl(queues.fds[0], F_GETFL) & O_NONBLOCK) != 0);
+	assert_true((fcntl(queues.fds[0], F_GETFD) & FD_CLOEXEC) != 0);
+	return queues;
 }
 
 static void check_configured(struct fixture *fixture, const struct links_port *port)
@@ -172,15 +174,15 @@ static void check_configured(struct fixture *fixture, const struct links_port *p
 
 static void check_made_and_removed(struct fixture *fixture, const struct links_port *port)
 {
-	int fd = open_port(fixture, port);
+	struct links_queues queues = open_port(fixture, port);
 
 	check_configured(fixture, port);
-	assert_false(links_pins(fixture->links, port, fd));
-	links_remove(fixture->links, port, fd);
+	assert_false(links_pins(fixture->links, port, &queues));
+	links_remove(fixture->links, port, &queues);
 	assert_false(look_at(fixture, fixture->workload, port->ifname).exists);
-	assert_false(links_alive(fixture->links, port, fd));
-	assert_false(links_match(fixture->links, port, fd));
-	close(fd);
+	assert_false(links_alive(fixture->links, port, &queues));
+	assert_false(links_match(fixture->links, port, &queues));
+	links_queues_close(&queues);
 }
 
 static void test_tap_is_made_and_removed(void **state)
@@ -194,15 +196,15 @@ static void test_veth_is_made_and_removed(void **state)
 {
 	struct fixture *fixture = *state;
 	int private = namespaces_private(fixture->namespaces);
-	int fd = open_port(fixture, &fixture->veth);
+	struct links_queues queues = open_port(fixture, &fixture->veth);
 	struct look ours = look_at(fixture, private, "vs3");
 
 	assert_true(ours.exists);
 	assert_false(ours.addressed);
 	assert_int_equal(ours.mtu.ifr_mtu, LINKS_OUR_MTU);
 	assert_true((ours.flags.ifr_flags & IFF_UP) != 0);
-	close(fd);
-	links_remove(fixture->links, &fixture->veth, -1);
+	links_queues_close(&queues);
+	links_remove(fixture->links, &fixture->veth, &none);
 	assert_false(look_at(fixture, private, "vs3").exists);
 	check_made_and_removed(fixture, &fixture->veth);
 }
@@ -210,38 +212,38 @@ static void test_veth_is_made_and_removed(void **state)
 static void test_tap_in_the_daemons_own_namespace(void **state)
 {
 	struct fixture *fixture = *state;
-	int fd;
+	struct links_queues queues;
 
 	fixture->tap.netns = "";
-	fd = open_port(fixture, &fixture->tap);
+	queues = open_port(fixture, &fixture->tap);
 	assert_true(look_at(fixture, namespaces_own(fixture->namespaces), "eth1").exists);
-	assert_false(links_pins(fixture->links, &fixture->tap, fd));
-	links_remove(fixture->links, &fixture->tap, fd);
+	assert_false(links_pins(fixture->links, &fixture->tap, &queues));
+	links_remove(fixture->links, &fixture->tap, &queues);
 	assert_false(look_at(fixture, namespaces_own(fixture->namespaces), "eth1").exists);
-	close(fd);
+	links_queues_close(&queues);
 }
 
 static void check_taken(struct fixture *fixture, struct links_port *port)
 {
 	struct links_port other = *port;
 	struct proto_ref ref = {0, 0};
-	int fd = open_port(fixture, port), second = -1;
+	struct links_queues queues = open_port(fixture, port), second = {0};
 
 	other.ref.index++;
 	other.ref.incarnation++;
 	assert_int_equal(links_open(fixture->links, &other, &second), -EEXIST);
-	assert_int_equal(second, -1);
-	assert_true(links_alive(fixture->links, port, fd));
+	assert_int_equal(second.count, 0);
+	assert_true(links_alive(fixture->links, port, &queues));
 	assert_int_equal(links_owner(fixture->links, port->netns, port->ifname, &ref), LINKS_OURS);
 	assert_int_equal(ref.index, port->ref.index);
 	assert_int_equal(ref.incarnation, port->ref.incarnation);
 	/* A port that is not the owner does not remove it either. */
-	links_remove(fixture->links, &other, -1);
+	links_remove(fixture->links, &other, &none);
 	assert_true(look_at(fixture, fixture->workload, port->ifname).exists);
-	assert_false(links_match(fixture->links, &other, fd));
-	links_remove(fixture->links, port, fd);
+	assert_false(links_match(fixture->links, &other, &queues));
+	links_remove(fixture->links, port, &queues);
 	assert_int_equal(links_owner(fixture->links, port->netns, port->ifname, &ref), LINKS_FREE);
-	close(fd);
+	links_queues_close(&queues);
 }
 
 static void test_taken_name_is_refused(void **state)
@@ -258,46 +260,46 @@ static void test_missing_namespace(void **state)
 {
 	struct fixture *fixture = *state;
 	struct proto_ref ref;
-	int fd = -1;
+	struct links_queues queues = {0};
 
 	fixture->tap.netns = "vswitch-test-no-such-namespace";
-	assert_int_equal(links_open(fixture->links, &fixture->tap, &fd), -ENOENT);
+	assert_int_equal(links_open(fixture->links, &fixture->tap, &queues), -ENOENT);
 	fixture->tap.netns = "pid:0";
-	assert_int_equal(links_open(fixture->links, &fixture->tap, &fd), -ENOENT);
+	assert_int_equal(links_open(fixture->links, &fixture->tap, &queues), -ENOENT);
 	fixture->tap.netns = "/proc/self/ns/mnt";
-	assert_int_equal(links_open(fixture->links, &fixture->tap, &fd), -EMEDIUMTYPE);
+	assert_int_equal(links_open(fixture->links, &fixture->tap, &queues), -EMEDIUMTYPE);
 	fixture->tap.netns = "/dev/null";
-	assert_int_equal(links_open(fixture->links, &fixture->tap, &fd), -EMEDIUMTYPE);
+	assert_int_equal(links_open(fixture->links, &fixture->tap, &queues), -EMEDIUMTYPE);
 	assert_int_equal(links_owner(fixture->links, "/dev/null", "eth1", &ref), LINKS_FREE);
-	assert_int_equal(fd, -1);
+	assert_int_equal(queues.count, 0);
 }
 
 static void test_tap_is_attached_again(void **state)
 {
 	struct fixture *fixture = *state;
-	int fd = open_port(fixture, &fixture->tap), second = -1;
+	struct links_queues queues = open_port(fixture, &fixture->tap), second = {0};
 
 	/* Held by somebody: not taken away from him. */
 	assert_int_equal(links_open(fixture->links, &fixture->tap, &second), -EBUSY);
-	close(fd);
+	links_queues_close(&queues);
 	assert_true(look_at(fixture, fixture->workload, "eth1").exists);
-	fd = open_port(fixture, &fixture->tap);
-	assert_true(links_pins(fixture->links, &fixture->tap, fd));
+	queues = open_port(fixture, &fixture->tap);
+	assert_true(links_pins(fixture->links, &fixture->tap, &queues));
 	check_configured(fixture, &fixture->tap);
-	links_remove(fixture->links, &fixture->tap, fd);
+	links_remove(fixture->links, &fixture->tap, &queues);
 	assert_false(look_at(fixture, fixture->workload, "eth1").exists);
-	close(fd);
+	links_queues_close(&queues);
 }
 
 static void test_veth_is_attached_again(void **state)
 {
 	struct fixture *fixture = *state;
-	int fd = open_port(fixture, &fixture->veth);
+	struct links_queues queues = open_port(fixture, &fixture->veth);
 
-	close(fd);
-	fd = open_port(fixture, &fixture->veth);
-	links_remove(fixture->links, &fixture->veth, fd);
-	close(fd);
+	links_queues_close(&queues);
+	queues = open_port(fixture, &fixture->veth);
+	links_remove(fixture->links, &fixture->veth, &queues);
+	links_queues_close(&queues);
 }
 
 static void test_another_instances_interface_is_foreign(void **state)
@@ -305,14 +307,14 @@ static void test_another_instances_interface_is_foreign(void **state)
 	struct fixture *fixture = *state;
 	struct links_port theirs = fixture->tap;
 	struct proto_ref ref;
-	int fd = -1;
+	struct links_queues queues = {0};
 
 	theirs.netns = "";
 	assert_int_equal(
 		namespaces_run(fixture->namespaces, fixture->workload, add_tap_here, &theirs), 0);
 	assert_int_equal(links_owner(fixture->links, fixture->netns, "eth1", &ref), LINKS_FOREIGN);
-	assert_int_equal(links_open(fixture->links, &fixture->tap, &fd), -EEXIST);
-	links_remove(fixture->links, &fixture->tap, -1);
+	assert_int_equal(links_open(fixture->links, &fixture->tap, &queues), -EEXIST);
+	links_remove(fixture->links, &fixture->tap, &none);
 	assert_true(look_at(fixture, fixture->workload, "eth1").exists);
 }
 
@@ -321,7 +323,7 @@ static void test_settings_change_in_place(void **state)
 	struct fixture *fixture = *state;
 	struct links_port changed = fixture->veth;
 	struct addr_prefix other;
-	int fd = open_port(fixture, &fixture->veth);
+	struct links_queues queues = open_port(fixture, &fixture->veth);
 	struct look look;
 
 	assert_int_equal(addr_prefix_parse("10.9.9.9/8", &other), 0);
@@ -343,45 +345,49 @@ static void test_settings_change_in_place(void **state)
 	/* A gateway that no address reaches is said. */
 	assert_int_equal(addr_ip_parse("192.0.2.1", &changed.gateway), 0);
 	assert_true(links_configure(fixture->links, &changed, NULL) < 0);
-	close(fd);
+	links_queues_close(&queues);
 }
 
 static void test_descriptors_of_others_do_not_match(void **state)
 {
 	struct fixture *fixture = *state;
-	int tap = open_port(fixture, &fixture->tap), veth = open_port(fixture, &fixture->veth);
+	struct links_queues tap = open_port(fixture, &fixture->tap);
+	struct links_queues veth = open_port(fixture, &fixture->veth);
 	int other = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 
-	assert_false(links_match(fixture->links, &fixture->tap, veth));
-	assert_false(links_match(fixture->links, &fixture->veth, tap));
-	assert_false(links_match(fixture->links, &fixture->tap, STDIN_FILENO));
+	assert_false(links_match(fixture->links, &fixture->tap, &veth));
+	assert_false(links_match(fixture->links, &fixture->veth, &tap));
+	assert_false(links_match(fixture->links, &fixture->tap,
+				 &(struct links_queues){1, {STDIN_FILENO}}));
 	assert_true(other >= 0);
-	assert_false(links_match(fixture->links, &fixture->veth, other));
+	assert_false(
+		links_match(fixture->links, &fixture->veth, &(struct links_queues){1, {other}}));
 	close(other);
-	close(tap);
-	close(veth);
+	links_queues_close(&tap);
+	links_queues_close(&veth);
 }
 
 /* What arrives on the workload's side of a namespace that dies takes our end along. */
 static void test_interfaces_die_with_their_namespace(void **state)
 {
 	struct fixture *fixture = *state;
-	int tap = open_port(fixture, &fixture->tap), veth = open_port(fixture, &fixture->veth);
+	struct links_queues tap = open_port(fixture, &fixture->tap),
+			    veth = open_port(fixture, &fixture->veth);
 	int tries;
 
 	close(fixture->workload);
 	fixture->workload = -1;
 	/* The kernel takes namespaces down in the background. */
 	for (tries = 0; tries < 500; tries++) {
-		if (!links_alive(fixture->links, &fixture->tap, tap) &&
-		    !links_alive(fixture->links, &fixture->veth, veth))
+		if (!links_alive(fixture->links, &fixture->tap, &tap) &&
+		    !links_alive(fixture->links, &fixture->veth, &veth))
 			break;
 		poll(NULL, 0, 20);
 	}
 	assert_true(tries < 500);
 	assert_false(look_at(fixture, namespaces_private(fixture->namespaces), "vs3").exists);
-	close(tap);
-	close(veth);
+	links_queues_close(&tap);
+	links_queues_close(&veth);
 }
 
 struct keeper {
@@ -413,7 +419,7 @@ static void test_sweep_removes_what_is_not_wanted(void **state)
 	int own = namespaces_own(fixture->namespaces);
 	struct keeper keeper = {.ref = fixture->tap.ref};
 	struct links_port orphan = fixture->tap;
-	int kept, left, veth;
+	struct links_queues kept, left, veth;
 
 	fixture->tap.netns = "";
 	orphan.netns = "";
@@ -428,10 +434,10 @@ static void test_sweep_removes_what_is_not_wanted(void **state)
 	assert_false(look_at(fixture, own, "eth2").exists);
 	assert_false(look_at(fixture, fixture->workload, "eth0").exists);
 	assert_true(look_at(fixture, own, "lo").exists);
-	links_remove(fixture->links, &fixture->tap, kept);
-	close(kept);
-	close(left);
-	close(veth);
+	links_remove(fixture->links, &fixture->tap, &kept);
+	links_queues_close(&kept);
+	links_queues_close(&left);
+	links_queues_close(&veth);
 }
 
 static void test_private_namespace_is_known_again(void **state)

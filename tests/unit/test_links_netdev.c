@@ -104,46 +104,49 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static int open_port(struct fixture *fixture)
+static const struct links_queues none = {0};
+
+static struct links_queues open_port(struct fixture *fixture)
 {
-	int fd = -1;
-	int error = links_netdev_open(fixture->links, &fixture->port, &fd, fixture->reason);
+	struct links_queues queues = {0};
+	int error = links_netdev_open(fixture->links, &fixture->port, &queues, fixture->reason);
 
 	if (error < 0)
 		fail_msg("%s", fixture->reason);
-	return fd;
+	return queues;
 }
 
 static void refused(struct fixture *fixture, int error, const char *reason)
 {
-	int fd = -1;
+	struct links_queues queues = {0};
 
 	assert_int_equal(links_netdev_check(fixture->links, &fixture->port, fixture->reason),
 			 error);
 	assert_string_equal(fixture->reason, reason);
 	fixture->reason[0] = '\0';
-	assert_int_equal(links_netdev_open(fixture->links, &fixture->port, &fd, fixture->reason),
-			 error);
+	assert_int_equal(
+		links_netdev_open(fixture->links, &fixture->port, &queues, fixture->reason), error);
 	assert_string_equal(fixture->reason, reason);
-	assert_int_equal(fd, -1);
+	assert_int_equal(queues.count, 0);
 	assert_false(has_clsact());
 }
 
 static void test_leaves_as_it_found(void **state)
 {
 	struct fixture *fixture = *state;
-	int ipv6, fd;
+	struct links_queues queues;
+	int ipv6;
 
 	for (int up = 0; up < 2; up++) {
 		for (int off = 0; off < 2; off++) {
 			run(up ? "ip link set va0 up" : "ip link set va0 down");
 			run(off ? "echo 1 >" IPV6_OFF : "echo 0 >" IPV6_OFF);
-			fd = open_port(fixture);
+			queues = open_port(fixture);
 			assert_true(has_clsact());
 			assert_true(is_up());
 			assert_int_equal(read_digit(IPV6_OFF), 1);
-			links_remove(fixture->links, &fixture->port, up ? fd : -1);
-			close(fd);
+			links_remove(fixture->links, &fixture->port, up ? &queues : &none);
+			links_queues_close(&queues);
 			ipv6 = read_digit(IPV6_OFF);
 			assert_int_equal(ipv6, off);
 			assert_int_equal(is_up(), up);
@@ -156,17 +159,17 @@ static void test_leaves_as_it_found(void **state)
 static void test_brings_up_once(void **state)
 {
 	struct fixture *fixture = *state;
-	int fd = open_port(fixture), again;
+	struct links_queues queues = open_port(fixture), again;
 
 	run("ip link set va0 down");
 	assert_int_equal(links_configure(fixture->links, &fixture->port, NULL), 0);
 	again = open_port(fixture);
 	assert_false(is_up());
-	close(again);
+	links_queues_close(&again);
 	run("ip link set va0 up");
-	links_remove(fixture->links, &fixture->port, fd);
+	links_remove(fixture->links, &fixture->port, &queues);
 	assert_false(is_up());
-	close(fd);
+	links_queues_close(&queues);
 }
 
 static void test_finds_its_own(void **state)
@@ -174,39 +177,44 @@ static void test_finds_its_own(void **state)
 	struct fixture *fixture = *state;
 	struct links_port shared = fixture->port;
 	struct links_seen seen;
-	int fd = open_port(fixture), plain;
+	struct links_queues queues = open_port(fixture);
+	int plain;
 
 	shared.shared = true;
 	run("ip link set va0 mtu 1400; ip link set vb0 up; ip link set va0 address "
 	    "02:00:00:00:00:0a");
 	assert_int_equal(
-		links_netdev_look(fixture->links, &fixture->port, fd, &seen, fixture->reason), 0);
+		links_netdev_look(fixture->links, &fixture->port, &queues, &seen, fixture->reason),
+		0);
 	assert_int_equal(seen.ifindex, if_nametoindex("va0"));
 	assert_int_equal(seen.mtu, 1400);
 	assert_int_equal(seen.mac.bytes[5], 0x0a);
 	assert_true(seen.up && seen.carrier);
-	assert_true(links_match(fixture->links, &fixture->port, fd));
-	assert_true(links_alive(fixture->links, &fixture->port, fd));
-	assert_false(links_pins(fixture->links, &fixture->port, fd));
+	assert_true(links_match(fixture->links, &fixture->port, &queues));
+	assert_true(links_alive(fixture->links, &fixture->port, &queues));
+	assert_false(links_pins(fixture->links, &fixture->port, &queues));
 	/* The mark is what lets frames leave; a shared one has none. */
-	assert_false(links_match(fixture->links, &shared, fd));
+	assert_false(links_match(fixture->links, &shared, &queues));
 	plain = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	assert_true(plain >= 0);
-	assert_false(links_match(fixture->links, &fixture->port, plain));
-	assert_false(links_alive(fixture->links, &fixture->port, plain));
+	assert_false(
+		links_match(fixture->links, &fixture->port, &(struct links_queues){1, {plain}}));
+	assert_false(
+		links_alive(fixture->links, &fixture->port, &(struct links_queues){1, {plain}}));
 	close(plain);
-	assert_false(links_match(fixture->links, &fixture->port, STDIN_FILENO));
+	assert_false(links_match(fixture->links, &fixture->port,
+				 &(struct links_queues){1, {STDIN_FILENO}}));
 	run("ip link set va0 down; ip link set va0 name vc0");
-	assert_false(links_match(fixture->links, &fixture->port, fd));
-	assert_true(links_alive(fixture->links, &fixture->port, fd));
+	assert_false(links_match(fixture->links, &fixture->port, &queues));
+	assert_true(links_alive(fixture->links, &fixture->port, &queues));
 	run("ip link add va0 type veth peer name vd0");
 	assert_int_equal(
-		links_netdev_look(fixture->links, &fixture->port, fd, &seen, fixture->reason),
+		links_netdev_look(fixture->links, &fixture->port, &queues, &seen, fixture->reason),
 		-ENODEV);
 	run("ip link del vc0");
-	assert_false(links_alive(fixture->links, &fixture->port, fd));
-	links_remove(fixture->links, &fixture->port, fd);
-	close(fd);
+	assert_false(links_alive(fixture->links, &fixture->port, &queues));
+	links_remove(fixture->links, &fixture->port, &queues);
+	links_queues_close(&queues);
 }
 
 static void test_waits(void **state)
@@ -258,6 +266,7 @@ static void test_refuses_what_the_host_uses(void **state)
 		 "name another"},
 	};
 	struct fixture *fixture = *state;
+	struct links_queues queues;
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		run(rows[i].begin);
@@ -272,7 +281,8 @@ static void test_refuses_what_the_host_uses(void **state)
 	}
 	/* It is up by now, with what IPv6 gives it by itself. */
 	run("ip -6 addr show dev va0 | grep -q fe80");
-	close(open_port(fixture));
+	queues = open_port(fixture);
+	links_queues_close(&queues);
 }
 
 static void test_refuses_what_cannot_be_a_port(void **state)
@@ -299,7 +309,7 @@ static void test_refuses_what_cannot_be_a_port(void **state)
 static void test_knows_another_switch(void **state)
 {
 	struct fixture *fixture = *state;
-	int fd = open_port(fixture), other = -1;
+	struct links_queues queues = open_port(fixture), other = {0};
 
 	for (int shared = 0; shared < 2; shared++) {
 		fixture->port.shared = shared;
@@ -310,15 +320,15 @@ static void test_knows_another_switch(void **state)
 						     "delete it there, or name another");
 	}
 	fixture->port.shared = false;
-	links_remove(fixture->others, &fixture->port, -1);
+	links_remove(fixture->others, &fixture->port, &none);
 	assert_true(has_clsact());
 	assert_int_equal(read_digit(IPV6_OFF), 1);
-	links_remove(fixture->links, &fixture->port, fd);
-	close(fd);
+	links_remove(fixture->links, &fixture->port, &queues);
+	links_queues_close(&queues);
 	assert_int_equal(
 		links_netdev_open(fixture->others, &fixture->port, &other, fixture->reason), 0);
-	links_remove(fixture->others, &fixture->port, other);
-	close(other);
+	links_remove(fixture->others, &fixture->port, &other);
+	links_queues_close(&other);
 }
 
 /* Attaches a program that drops nothing, as somebody else may. */
@@ -342,19 +352,19 @@ static void attach_foreign(uint32_t handle)
 static void test_leaves_filters_of_others(void **state)
 {
 	struct fixture *fixture = *state;
-	int fd = open_port(fixture);
+	struct links_queues queues = open_port(fixture);
 
 	attach_foreign(77);
-	links_remove(fixture->links, &fixture->port, fd);
-	close(fd);
+	links_remove(fixture->links, &fixture->port, &queues);
+	links_queues_close(&queues);
 	assert_true(has_clsact());
 	run("tc filter show dev va0 ingress | grep -q foreign");
 	assert_int_not_equal(system("tc filter show dev va0 | grep -q vs[0-9a-f]"), 0);
 	/* Now clsact is the other's. */
-	fd = open_port(fixture);
+	queues = open_port(fixture);
 	run("tc filter del dev va0 ingress");
-	links_remove(fixture->links, &fixture->port, fd);
-	close(fd);
+	links_remove(fixture->links, &fixture->port, &queues);
+	links_queues_close(&queues);
 	assert_true(has_clsact());
 }
 
@@ -362,13 +372,14 @@ static void test_leaves_filters_of_others(void **state)
 static void test_fails_whole(void **state)
 {
 	struct fixture *fixture = *state;
-	int fd = -1;
+	struct links_queues queues = {0};
 
 	run("tc qdisc add dev va0 clsact");
 	attach_foreign(0x7673);
-	assert_true(links_netdev_open(fixture->links, &fixture->port, &fd, fixture->reason) < 0);
+	assert_true(links_netdev_open(fixture->links, &fixture->port, &queues, fixture->reason) <
+		    0);
 	assert_non_null(strstr(fixture->reason, "interface va0 cannot be adopted: "));
-	assert_int_equal(fd, -1);
+	assert_int_equal(queues.count, 0);
 	assert_int_equal(read_digit(IPV6_OFF), 0);
 	assert_false(is_up());
 	run("tc filter show dev va0 ingress | grep -q foreign");
@@ -388,11 +399,13 @@ static bool keep_none(void *context, int netns, const char *ifname)
 static void test_sweep_finds_by_record(void **state)
 {
 	struct fixture *fixture = *state;
+	struct links_queues queues;
 	int own = namespaces_own(fixture->namespaces);
 	int asked = 0, asked_other = 0;
 
 	/* The daemon dies; somebody renames it, and has a clsact on the other end. */
-	close(open_port(fixture));
+	queues = open_port(fixture);
+	links_queues_close(&queues);
 	run("ip link set va0 down; ip link set va0 name vc0; tc qdisc add dev vb0 clsact");
 	links_netdev_sweep(fixture->others, own, keep_none, &asked_other);
 	assert_int_equal(asked_other, 0);
