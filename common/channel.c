@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #define QUEUE_SIZE_MAX (64u * 1024u * 1024u)
-#define QUEUE_FDS_MAX  4096u
+#define QUEUE_FDS_MAX  16384u
 
 /* A message as it is on the socket. */
 struct buffer {

@@ -40,7 +40,7 @@ bool channel_wants_write(const struct channel *channel);
  * Sends what is pending of the former message type, if another, and appends one record and its
  * descriptors to a message of this type; full messages go out by themselves. The descriptors are
  * duplicated: the caller keeps its own. Returns 0 or a negative errno (-ENOBUFS: the peer does
- * not read, more than 64 MiB or 4,096 descriptors would wait); after an error the channel is
+ * not read, more than 64 MiB or 16,384 descriptors would wait); after an error the channel is
  * broken and every later call returns it.
  */
 int channel_append(struct channel *channel, uint16_t type, const void *record, uint16_t record_size,

@@ -29,6 +29,7 @@
 #define PROTO_MESSAGE_SIZE_MAX (192u * 1024u)
 #define PROTO_FDS_MAX	       253u
 #define PROTO_QUEUES_MAX       16u /* of a port: as many as there can be workers */
+#define PROTO_VTEP_FDS_MAX     (PROTO_QUEUES_MAX + 8u)
 #define PROTO_INDEX_CAPACITY   (1u << 17)
 #define PROTO_NO_INDEX	       UINT32_MAX
 #define PROTO_TEXT_SIZE	       160u
@@ -210,13 +211,16 @@ struct proto_addr {
 	uint8_t bytes[16]; /* network order; IPv4 takes the first four */
 };
 
-/* fds: the receiving socket first, then at least one sending socket (UDP, bound, not connected). */
+/*
+ * fds: the receiving sockets first (of one port, SO_REUSEPORT: one a queue), then at least one
+ * sending socket (UDP, bound, not connected).
+ */
 struct proto_vtep {
 	struct proto_ref ref; /* index: the port index under which it is counted */
 	struct proto_addr local;
-	uint32_t udp_port; /* host order; also the destination port */
-	uint32_t fd_count; /* 0: keep */
-	uint32_t reserved;
+	uint32_t udp_port;	/* host order; also the destination port */
+	uint32_t fd_count;	/* 0: keep; at most PROTO_VTEP_FDS_MAX */
+	uint32_t receive_count; /* so many of them receive, 1 to PROTO_QUEUES_MAX */
 };
 
 struct proto_peer {

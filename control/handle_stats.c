@@ -37,12 +37,15 @@ struct append {
 };
 
 static uint64_t sum(const struct request *request, const struct counted *counted, size_t offset);
+static uint64_t block_count(const struct stats_memory *memory);
+static bool is_counted(const struct stats_memory *memory, const struct counted *counted);
 static json_t *counters_json(const struct request *request, json_t *name,
 			     const struct counted *counted);
 static json_t *drops_json(const struct request *request, const struct counted *counted);
 static struct counted count_port(const struct proto_ref *ref);
 static json_t *port_counters(const struct request *request, json_t *name,
 			     const struct proto_ref *ref);
+static json_t *worker_counters(const struct request *request, const struct counted *counted);
 static json_t *tenant_counters(const struct request *request, const struct model_tenant *tenant);
 static json_t *segment_counters(const struct request *request, const struct model_segment *segment);
 static int append_tenant(void *context, struct model_tenant *tenant);
@@ -158,20 +161,35 @@ int handle_drops_list(struct request *request)
 static uint64_t sum(const struct request *request, const struct counted *counted, size_t offset)
 {
 	const struct stats_memory *memory = reconcile_stats(request->reconcile);
-	uint64_t blocks, total = 0;
+	uint64_t blocks = block_count(memory);
+	uint64_t total = 0;
 
-	if (memory == NULL)
+	if (blocks == 0 || !is_counted(memory, counted))
 		return 0;
-	blocks = __atomic_load_n(&memory->worker_count, __ATOMIC_RELAXED);
-	for (uint64_t i = 0; i < blocks && i < STATS_WORKERS; i++) {
+	for (uint64_t i = 0; i < blocks; i++) {
 		const char *object = (const char *)&memory->workers[i] + counted->offset;
 
-		if (i == 0 && __atomic_load_n((const uint64_t *)(object + counted->incarnation),
-					      __ATOMIC_RELAXED) != counted->ref.incarnation)
-			return 0;
 		total += __atomic_load_n((const uint64_t *)(object + offset), __ATOMIC_RELAXED);
 	}
 	return total;
+}
+
+/* Those that any datapath has used so far. */
+static uint64_t block_count(const struct stats_memory *memory)
+{
+	uint64_t count =
+		memory == NULL ? 0 : __atomic_load_n(&memory->worker_count, __ATOMIC_RELAXED);
+
+	return count < STATS_WORKERS ? count : STATS_WORKERS;
+}
+
+/* Whether what is counted there is the object's. */
+static bool is_counted(const struct stats_memory *memory, const struct counted *counted)
+{
+	const char *object = (const char *)&memory->workers[0] + counted->offset;
+
+	return __atomic_load_n((const uint64_t *)(object + counted->incarnation),
+			       __ATOMIC_RELAXED) == counted->ref.incarnation;
 }
 
 /* Takes name. */
@@ -217,8 +235,33 @@ static json_t *port_counters(const struct request *request, json_t *name,
 			     const struct proto_ref *ref)
 {
 	struct counted counted = count_port(ref);
+	json_t *json = counters_json(request, name, &counted);
 
-	return counters_json(request, name, &counted);
+	if (block_count(reconcile_stats(request->reconcile)) > 1)
+		json_object_set_new(json, "workers", worker_counters(request, &counted));
+	return json;
+}
+
+/* How a port's traffic is spread over the workers. */
+static json_t *worker_counters(const struct request *request, const struct counted *counted)
+{
+	const struct stats_memory *memory = reconcile_stats(request->reconcile);
+	bool known = is_counted(memory, counted);
+	json_t *list = json_array();
+
+	for (uint64_t i = 0; i < block_count(memory); i++) {
+		const struct stats_port *port =
+			(const struct stats_port *)((const char *)&memory->workers[i] +
+						    counted->offset);
+		uint64_t received = __atomic_load_n(&port->rx_packets, __ATOMIC_RELAXED);
+		uint64_t sent = __atomic_load_n(&port->tx_packets, __ATOMIC_RELAXED);
+
+		json_array_append_new(list,
+				      json_pack("{s:o, s:o}", "rx_packets",
+						request_counter(known ? received : 0), "tx_packets",
+						request_counter(known ? sent : 0)));
+	}
+	return list;
 }
 
 static json_t *tenant_counters(const struct request *request, const struct model_tenant *tenant)

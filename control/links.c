@@ -47,20 +47,34 @@ void links_free(struct links *links)
 	free(links);
 }
 
-void links_queues_close(struct links_queues *queues)
-{
-	while (queues->count > 0)
-		close(queues->fds[--queues->count]);
-}
-
 int links_open(struct links *links, const struct links_port *port, struct links_queues *queues)
 {
 	int netns = namespaces_open(links->namespaces, port->netns);
 	int error;
 
+	queues->count = 0;
 	if (netns < 0)
 		return netns;
 	error = open_or_make(links, port, netns, queues);
+	close(netns);
+	return error;
+}
+
+int links_grow(struct links *links, const struct links_port *port, struct links_queues *queues)
+{
+	char ifname[ADDR_IFNAME_SIZE];
+	int netns, error;
+
+	if (port->type == MODEL_PORT_NETDEV)
+		return links_netdev_grow(links, port, queues);
+	if (port->type == MODEL_PORT_VETH) {
+		our_end(&port->ref, ifname);
+		return links_packet_open(links, ifname, port->queue_count, queues);
+	}
+	netns = namespaces_open(links->namespaces, port->netns);
+	if (netns < 0)
+		return netns;
+	error = links_tap_grow(links, port, netns, queues);
 	close(netns);
 	return error;
 }
@@ -310,7 +324,7 @@ static int attach(struct links *links, const struct links_port *port, int netns,
 	our_end(&port->ref, ifname);
 	if (links_owner_in(links, namespaces_private(links->namespaces), ifname, &port->ref) ==
 	    LINKS_OURS)
-		return links_packet_open(links, ifname, queues);
+		return links_packet_open(links, ifname, port->queue_count, queues);
 	error = links_delete_in(links, netns, port->ifname, &port->ref);
 	return error < 0 ? error : make_veth(links, port, netns, queues);
 }
@@ -328,7 +342,7 @@ static int make_veth(struct links *links, const struct links_port *port, int net
 	error = label_veth(links, port, netns);
 	if (error == 0) {
 		our_end(&port->ref, ifname);
-		error = links_packet_open(links, ifname, queues);
+		error = links_packet_open(links, ifname, port->queue_count, queues);
 	}
 	if (error < 0)
 		remove_veth(links, &port->ref);

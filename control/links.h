@@ -41,10 +41,14 @@ struct links_port {
 	struct proto_addr gateway; /* family 0: none */
 	struct addr_mac match_mac; /* of an adopted interface */
 	bool match_mac_given;
-	bool shared; /* with the host */
+	bool shared;	      /* with the host */
+	uint32_t queue_count; /* that it shall have, 1 to PROTO_QUEUES_MAX */
 };
 
-/* The descriptors of a port's interface, one a queue, the caller's; count 0: none are open. */
+/*
+ * The descriptors of a port's interface, one a queue, the caller's; count 0: none are open. The
+ * kernel spreads flows over the queues, and keeps each flow in one.
+ */
 struct links_queues {
 	uint32_t count;
 	int fds[PROTO_QUEUES_MAX];
@@ -57,12 +61,21 @@ int links_new(struct links **links, const struct namespaces *namespaces, uint64_
 void links_free(struct links *links);
 
 /*
- * Opens the queues of a TAP or veth port: attaches to the interface if it is there and is this
- * port's, else makes it. Its interface is not configured yet. Returns 0,
+ * Opens the queues of a TAP or veth port, as many as it shall have (one where the interface has no
+ * more): attaches to the interface if it is there and is this port's, else makes it. Its interface
+ * is not configured yet. Returns 0,
  * -ENOENT when the namespace is not there, -EMEDIUMTYPE for what is none, -EEXIST when the name is
  * taken there, -EBUSY when somebody else still holds the TAP, or another negative errno.
  */
 int links_open(struct links *links, const struct links_port *port, struct links_queues *queues);
+
+/*
+ * Opens the queues that are missing of what is open already, while traffic goes on. What is too
+ * much is for the caller to close, from the end: the kernel feeds a queue as long as anybody holds
+ * it. Returns 0, -EOPNOTSUPP when the interface has one queue only, or another negative errno; what
+ * was open stays so.
+ */
+int links_grow(struct links *links, const struct links_port *port, struct links_queues *queues);
 
 /*
  * Sets MAC, MTU, addresses and gateway up as the port says, and brings the interface up. What

@@ -4,7 +4,8 @@
 
 /*
  * What the files of links share: links.c (ownership and veths), links_tap.c,
- * links_packet.c, links_workload.c (how an interface is set up), links_features.c, links_sweep.c.
+ * links_packet.c, links_queues.c, links_workload.c (how an interface is set up), links_features.c,
+ * links_sweep.c.
  */
 
 #include <stdbool.h>
@@ -50,10 +51,21 @@ int links_features_limit(struct links *links, int netns, const char *ifname);
 /* Whether the host uses the interface for something of its own; reason says for what. */
 bool links_host_uses(struct nl_sock *socket, struct rtnl_link *link, char reason[MODEL_TEXT_SIZE]);
 
+/* How many queues of a TAP that was made for several are held by anybody; 0: it is not there. */
+uint32_t links_queues_held(struct links *links, int netns, const char *ifname);
+/*
+ * Lets the kernel do without a qdisc: what a TAP's queue does not take is dropped either way, and a
+ * TAP made for several would have one of 25 kB for each of 256, whether there are so many or not.
+ * Before it is brought up. Returns 0 or a negative errno.
+ */
+int links_queues_make_cheap(struct nl_sock *socket, const char *ifname);
+
 int links_tap_make(struct links *links, const struct links_port *port, int netns,
 		   struct links_queues *queues);
 int links_tap_attach(struct links *links, const struct links_port *port, int netns,
 		     struct links_queues *queues);
+int links_tap_grow(struct links *links, const struct links_port *port, int netns,
+		   struct links_queues *queues);
 bool links_tap_match(const struct links_port *port, const struct links_queues *queues, int netns);
 /* Deletes the TAP behind the descriptor where it is now, if it is this port's. */
 int links_tap_remove(struct links *links, int fd, const struct proto_ref *ref);
@@ -63,11 +75,15 @@ bool links_tap_alive(int fd);
 /* Makes the TAP behind the descriptor go away with its last descriptor. */
 void links_tap_release(int fd);
 
-/* Opens packet sockets on an interface of the private namespace. */
-int links_packet_open(struct links *links, const char *ifname, struct links_queues *queues);
-/* Opens them on an interface that somebody else made; what is sent carries the mark. */
+/*
+ * Opens `count` packet sockets on an interface of the private namespace, less those that are open
+ * already; on failure those stay. The kernel deals flows out over them.
+ */
+int links_packet_open(struct links *links, const char *ifname, uint32_t count,
+		      struct links_queues *queues);
+/* The same on an interface that somebody else made; what is sent carries the mark. */
 int links_packet_adopt(struct links *links, int netns, const char *ifname, uint32_t mark,
-		       struct links_queues *queues);
+		       uint32_t count, struct links_queues *queues);
 /* Whether they are packet sockets as the two make them (mark 0: the first), on that interface. */
 bool links_packet_match(struct links *links, int netns, const char *ifname, uint32_t mark,
 			const struct links_queues *queues);

@@ -59,6 +59,7 @@ int links_netdev_open(struct links *links, const struct links_port *port,
 	int netns;
 	int error = open_place(links, port, &netns, &socket, &link, reason);
 
+	queues->count = 0;
 	if (error != 0)
 		return error;
 	place = place_of(links, netns, (uint32_t)rtnl_link_get_ifindex(link));
@@ -73,6 +74,20 @@ int links_netdev_open(struct links *links, const struct links_port *port,
 		keep_out_end(&place);
 	rtnl_link_put(link);
 	nl_socket_free(socket);
+	close(netns);
+	return error;
+}
+
+int links_netdev_grow(struct links *links, const struct links_port *port,
+		      struct links_queues *queues)
+{
+	int netns = links_netdev_place(queues->fds[0]);
+	int error;
+
+	if (netns < 0)
+		return netns;
+	error = links_packet_adopt(links, netns, port->ifname, mark_of(port), port->queue_count,
+				   queues);
 	close(netns);
 	return error;
 }
@@ -280,7 +295,8 @@ static int take(struct links *links, const struct links_port *port, int netns,
 	if (result == 1 && down)
 		result = links_set_up(socket, port->ifname, 0);
 	if (result >= 0)
-		result = links_packet_adopt(links, netns, port->ifname, mark_of(port), queues);
+		result = links_packet_adopt(links, netns, port->ifname, mark_of(port),
+					    port->queue_count, queues);
 	return result < 0 ? result : 0;
 }
 

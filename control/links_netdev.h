@@ -27,21 +27,24 @@ struct links_seen {
 int links_netdev_check(struct links *links, const struct links_port *port,
 		       char reason[MODEL_TEXT_SIZE]);
 /*
- * Opens the interface's descriptor, keeps the host out unless it is shared, and brings up what was
+ * Opens the interface's descriptors, keeps the host out unless it is shared, and brings up what was
  * down. Returns 0, or as links_netdev_check() does.
  */
 int links_netdev_open(struct links *links, const struct links_port *port,
 		      struct links_queues *queues, char reason[MODEL_TEXT_SIZE]);
+/* As links_grow(). */
+int links_netdev_grow(struct links *links, const struct links_port *port,
+		      struct links_queues *queues);
 /* Keeps the host out, where that is not so already. Returns 0 or a negative errno. */
 int links_netdev_keep_out(struct links *links, const struct links_port *port);
 /*
- * Looks at the interface of an open descriptor. Returns 0 when it is where the port says, else as
+ * Looks at the interface of open descriptors. Returns 0 when it is where the port says, else as
  * links_netdev_check() does.
  */
 int links_netdev_look(struct links *links, const struct links_port *port,
 		      const struct links_queues *queues, struct links_seen *seen,
 		      char reason[MODEL_TEXT_SIZE]);
-/* Puts back what was changed on the descriptor's interface, or (-1) on what has the port's place.
+/* Puts back what was changed on the descriptors' interface, or (none) on what has the port's place.
  */
 void links_netdev_leave(struct links *links, const struct links_port *port,
 			const struct links_queues *queues);

@@ -21,6 +21,10 @@
 #define TUN_F_USO6 0x40
 #endif
 
+/*
+ * Every TAP is made for several queues, though it has one while there is one worker: a TAP that was
+ * not can never have more, and the number of workers changes without the interface.
+ */
 #define TAP_FLAGS	 (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
 #define VNET_HEADER_SIZE 10
 #define OFFLOADS	 (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
@@ -33,6 +37,8 @@ struct tap_call {
 
 static int open_tap(struct links *links, int netns, const char *ifname, int flags, int *fd);
 static int open_here(void *context);
+static int attach_queue(struct links *links, const struct links_port *port, int netns, int flags,
+			struct links_queues *queues);
 static int set_up_queue(int fd);
 static bool is_of_port(const struct links_port *port, int fd, int netns);
 static bool pins_namespace(const struct links *links, int fd);
@@ -53,7 +59,6 @@ int links_tap_make(struct links *links, const struct links_port *port, int netns
 	bool stays = namespaces_same(netns, own);
 	int home = stays ? own : namespaces_private(links->namespaces);
 	char ifname[ADDR_IFNAME_SIZE];
-	int made = -1;
 	int error;
 
 	if (stays)
@@ -61,44 +66,84 @@ int links_tap_make(struct links *links, const struct links_port *port, int netns
 	else
 		snprintf(ifname, sizeof(ifname), LINKS_TEMPORARY "%05" PRIx32 "%06x",
 			 port->ref.index, (unsigned int)(links->instance & 0xffffff));
-	error = open_tap(links, home, ifname, TAP_FLAGS | IFF_TUN_EXCL, &made);
+	queues->count = 0;
+	error = open_tap(links, home, ifname, TAP_FLAGS | IFF_MULTI_QUEUE | IFF_TUN_EXCL,
+			 &queues->fds[0]);
 	if (error == -EBUSY)
 		error = -EEXIST; /* what IFF_TUN_EXCL says of a name that is taken */
 	if (error < 0)
 		return error;
-	error = finish(links, port, home, ifname, made);
+	queues->count = 1;
+	error = finish(links, port, home, ifname, queues->fds[0]);
+	/* All of them before it moves: they shall not keep the workload's namespace alive. */
+	while (error == 0 && queues->count < port->queue_count) {
+		error = open_tap(links, home, ifname, TAP_FLAGS | IFF_MULTI_QUEUE,
+				 &queues->fds[queues->count]);
+		if (error == 0)
+			queues->count++;
+	}
 	if (error == 0 && !stays)
 		error = move(links, port, ifname, netns);
 	if (error < 0) {
-		links_tap_release(made);
-		close(made);
-		return error;
+		links_tap_release(queues->fds[0]);
+		links_queues_close(queues);
 	}
-	*queues = (struct links_queues){.count = 1, .fds = {made}};
-	return 0;
+	return error;
 }
 
+/* One that a version before made has one queue. */
 int links_tap_attach(struct links *links, const struct links_port *port, int netns,
 		     struct links_queues *queues)
 {
+	int error;
+
+	queues->count = 0;
+	if (links_queues_held(links, netns, port->ifname) > 0)
+		return -EBUSY;
+	error = attach_queue(links, port, netns, IFF_MULTI_QUEUE, queues);
+	if (error == -EINVAL)
+		return attach_queue(links, port, netns, 0, queues);
+	if (error == 0)
+		error = links_tap_grow(links, port, netns, queues);
+	if (error < 0)
+		links_queues_close(queues);
+	return error;
+}
+
+int links_tap_grow(struct links *links, const struct links_port *port, int netns,
+		   struct links_queues *queues)
+{
+	uint32_t first = queues->count;
+	int error = 0;
+
+	while (error == 0 && queues->count < port->queue_count)
+		error = attach_queue(links, port, netns, IFF_MULTI_QUEUE, queues);
+	while (error < 0 && queues->count > first)
+		close(queues->fds[--queues->count]);
+	return error == -EINVAL ? -EOPNOTSUPP : error;
+}
+
+/* Adds one queue of the TAP that is there. */
+static int attach_queue(struct links *links, const struct links_port *port, int netns, int flags,
+			struct links_queues *queues)
+{
 	int opened = -1;
-	int error = open_tap(links, netns, port->ifname, TAP_FLAGS, &opened);
+	int error = open_tap(links, netns, port->ifname, TAP_FLAGS | flags, &opened);
 
 	if (error < 0)
 		return error;
 	/* Had the interface gone in between, a new one was made that nobody asked for; it goes with
 	 * the fd. */
 	if (!is_of_port(port, opened, netns) ||
-	    links_owner_in(links, netns, port->ifname, &port->ref) != LINKS_OURS) {
-		close(opened);
-		return -EAGAIN;
-	}
-	error = set_up_queue(opened);
+	    links_owner_in(links, netns, port->ifname, &port->ref) != LINKS_OURS)
+		error = -EAGAIN;
+	else if (queues->count == 0)
+		error = set_up_queue(opened);
 	if (error < 0) {
 		close(opened);
 		return error;
 	}
-	*queues = (struct links_queues){.count = 1, .fds = {opened}};
+	queues->fds[queues->count++] = opened;
 	return 0;
 }
 
@@ -258,6 +303,8 @@ static int finish(struct links *links, const struct links_port *port, int home, 
 	if (error < 0)
 		return error;
 	error = links_label(links, socket, ifname, &port->ref);
+	if (error == 0) /* for memory only */
+		(void)links_queues_make_cheap(socket, ifname);
 	nl_socket_free(socket);
 	if (error == 0 && ioctl(fd, TUNSETPERSIST, 1) < 0)
 		error = -errno;

@@ -446,6 +446,8 @@ static void on_handback_end(void *context)
 		return;
 	}
 	reconcile_ports_check(reconcile, false);
+	reconcile_ports_review_queues(reconcile);
+	reconcile->vtep_stale = true;
 	reconcile_schedule(reconcile);
 }
 

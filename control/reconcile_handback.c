@@ -22,7 +22,7 @@ void reconcile_handback_take(struct reconcile *reconcile, const struct proto_han
 	struct reconcile_handback *handback;
 	uint32_t i;
 
-	if (record->fd_count == 0 || record->fd_count > VTEP_SOCKETS_COUNT)
+	if (record->fd_count == 0 || record->fd_count > VTEP_SOCKETS_MAX)
 		return;
 	reconcile->handbacks = reconcile_grow(reconcile->handbacks, reconcile->handback_count + 1,
 					      sizeof(*handback));
@@ -107,19 +107,20 @@ static void use_vtep(struct reconcile *reconcile, struct reconcile_handback *han
 	uint64_t cookie =
 		namespaces_cookie(reconcile->namespaces, namespaces_own(reconcile->namespaces));
 	struct vtep_sockets *sockets = &reconcile->vtep;
-	uint32_t i;
+	uint32_t receive_count;
 
-	if (sockets->count > 0 || !vtep->present ||
-	    !vtep_sockets_match(handback->fds, handback->record.fd_count, &vtep->local,
-				vtep->udp_port, cookie))
+	if (sockets->count > 0 || !vtep->present)
+		return;
+	receive_count = vtep_sockets_match(handback->fds, handback->record.fd_count, &vtep->local,
+					   vtep->udp_port, cookie);
+	if (receive_count == 0)
 		return;
 	sockets->local = vtep->local;
 	sockets->udp_port = vtep->udp_port;
 	sockets->count = handback->record.fd_count;
-	for (i = 0; i < sockets->count; i++) {
-		sockets->fds[i] = handback->fds[i];
-		handback->fds[i] = -1;
-	}
+	sockets->receive_count = receive_count;
+	memcpy(sockets->fds, handback->fds, sockets->count * sizeof(*sockets->fds));
+	handback->record.fd_count = 0;
 	reconcile->vtep_attachment = ++reconcile->last_attachment;
 	reconcile->sent->vtep_ref = handback->record.ref;
 	reconcile->sent->vtep_attachment = reconcile->vtep_attachment;

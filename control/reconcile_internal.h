@@ -49,8 +49,9 @@ enum reconcile_list {
 };
 
 /*
- * A port as it is. Its interface exists as `link` says while there are queues; a memory port is
- * attached without. attachment tells descriptors from the next under the same ref; 0: none.
+ * A port as it is. Its interface exists as `link` says while there are queues, of which there may
+ * be fewer than link.queue_count when no more could be had; a memory port is attached without.
+ * attachment tells descriptors from the next under the same ref; 0: none.
  */
 struct reconcile_port {
 	TAILQ_ENTRY(reconcile_port) entry;
@@ -77,7 +78,7 @@ TAILQ_HEAD(reconcile_port_list, reconcile_port);
 /* One record of a handback, kept until all are there. */
 struct reconcile_handback {
 	struct proto_handback record;
-	int fds[VTEP_SOCKETS_COUNT];
+	int fds[VTEP_SOCKETS_MAX];
 };
 
 struct reconcile {
@@ -155,6 +156,10 @@ void reconcile_sweep(struct reconcile *reconcile);
 int reconcile_prepare(struct reconcile *reconcile);
 
 /* reconcile_ports.c */
+/* How many queues a port shall have: one for each worker of the datapath that runs or ran last. */
+uint32_t reconcile_queue_count(const struct reconcile *reconcile);
+/* Queues ports that have another number of them. */
+void reconcile_ports_review_queues(struct reconcile *reconcile);
 /* The interface of a port as the model wants it; pointers are the model's. */
 void reconcile_port_wanted(const struct reconcile *reconcile, const struct model_port *port,
 			   struct links_port *link);
@@ -163,6 +168,9 @@ struct reconcile_port *reconcile_port_at(const struct reconcile *reconcile, uint
 void reconcile_port_queue(struct reconcile *reconcile, uint32_t index);
 /* Works for about this long; false: there is more. */
 bool reconcile_ports_work(struct reconcile *reconcile, uint64_t nanoseconds);
+/* Opens queues that an attached port lacks, and lets go of what is too much. */
+void reconcile_port_fit(struct reconcile *reconcile, struct reconcile_port *state,
+			const struct links_port *wanted);
 /* Moves everything that waits to the list of work. */
 void reconcile_ports_retry(struct reconcile *reconcile);
 /* Takes descriptors as the port's: just opened, its own, or handed back and checked. */

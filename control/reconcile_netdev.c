@@ -61,8 +61,10 @@ void reconcile_netdev_work(struct reconcile *reconcile, struct reconcile_port *s
 	}
 	if (state->queues.count == 0)
 		error = adopt(reconcile, state, wanted);
-	if (state->queues.count > 0)
+	if (state->queues.count > 0) {
+		reconcile_port_fit(reconcile, state, wanted);
 		follow(reconcile, state, port, wanted);
+	}
 	if ((error == -ENODEV || error == -EADDRNOTAVAIL) && wanted->netns[0] == '\0')
 		reconcile_port_move(reconcile, state, RECONCILE_LIST_AWAY);
 	else if (state->queues.count == 0 || !state->configured)

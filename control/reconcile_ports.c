@@ -29,6 +29,13 @@ static void set_polled(struct reconcile *reconcile, struct reconcile_port *state
 static int review_mtu(void *context, struct model_port *port);
 static uint64_t now(void);
 
+uint32_t reconcile_queue_count(const struct reconcile *reconcile)
+{
+	uint32_t workers = reconcile->hello.workers;
+
+	return workers == 0 ? 1 : workers < PROTO_QUEUES_MAX ? workers : PROTO_QUEUES_MAX;
+}
+
 void reconcile_port_wanted(const struct reconcile *reconcile, const struct model_port *port,
 			   struct links_port *link)
 {
@@ -50,7 +57,8 @@ void reconcile_port_wanted(const struct reconcile *reconcile, const struct model
 				    .gateway = port->gateway,
 				    .match_mac = port->match_mac,
 				    .match_mac_given = port->match_mac_given,
-				    .shared = port->shared};
+				    .shared = port->shared,
+				    .queue_count = reconcile_queue_count(reconcile)};
 }
 
 struct reconcile_port *reconcile_port_at(const struct reconcile *reconcile, uint32_t index)
@@ -99,6 +107,7 @@ void reconcile_port_attach(struct reconcile *reconcile, struct reconcile_port *s
 {
 	remember(state, link);
 	state->queues = *queues;
+	state->link.queue_count = queues->count;
 	state->attachment = ++reconcile->last_attachment;
 	state->configured = false;
 	state->lost = false;
@@ -122,6 +131,32 @@ void reconcile_port_detach(struct reconcile *reconcile, struct reconcile_port *s
 	snprintf(state->reason, sizeof(state->reason), "%s", reason);
 	sent_mark(reconcile->sent, SENT_PORT, state->link.ref.index);
 	reconcile_port_move(reconcile, state, RECONCILE_LIST_WAITING);
+}
+
+/* What could not be done is not tried again: fewer queues than workers carry traffic, too. */
+void reconcile_port_fit(struct reconcile *reconcile, struct reconcile_port *state,
+			const struct links_port *wanted)
+{
+	struct links_queues queues = state->queues, surplus = {0};
+	int error = 0;
+
+	if (state->link.queue_count == wanted->queue_count)
+		return;
+	if (queues.count < wanted->queue_count)
+		error = links_grow(reconcile->links, wanted, &queues);
+	while (queues.count > wanted->queue_count)
+		surplus.fds[surplus.count++] = queues.fds[--queues.count];
+	if (error < 0 && error != -EOPNOTSUPP)
+		log_warning("interface %s goes on with %u of %u queues: %s", state->ifname,
+			    queues.count, wanted->queue_count, strerror(-error));
+	if (queues.count != state->queues.count) {
+		bool configured = state->configured;
+
+		reconcile_port_attach(reconcile, state, &state->link, &queues);
+		state->configured = configured;
+	}
+	state->link.queue_count = wanted->queue_count;
+	reconcile_close_later(reconcile, &surplus);
 }
 
 void reconcile_port_move(struct reconcile *reconcile, struct reconcile_port *state,
@@ -200,6 +235,19 @@ void reconcile_ports_review_mtu(struct reconcile *reconcile)
 	(void)model_each_port(reconcile->model, review_mtu, reconcile);
 }
 
+void reconcile_ports_review_queues(struct reconcile *reconcile)
+{
+	uint32_t i;
+
+	for (i = 0; i < reconcile->port_capacity; i++) {
+		const struct reconcile_port *state = reconcile->ports[i];
+
+		if (state != NULL && state->queues.count > 0 &&
+		    state->link.queue_count != reconcile_queue_count(reconcile))
+			reconcile_port_queue(reconcile, i);
+	}
+}
+
 void reconcile_ports_fini(struct reconcile *reconcile)
 {
 	uint32_t i;
@@ -254,8 +302,10 @@ static void work_on(struct reconcile *reconcile, struct reconcile_port *state)
 		reconcile_port_attach(reconcile, state, &state->link, &state->queues);
 	if (state->queues.count == 0)
 		open_port(reconcile, state, port, &wanted);
-	if (state->queues.count > 0)
+	if (state->queues.count > 0) {
+		reconcile_port_fit(reconcile, state, &wanted);
 		set_up_port(reconcile, state, port, &wanted);
+	}
 	if (state->queues.count == 0 || !state->configured)
 		reconcile_port_move(reconcile, state, RECONCILE_LIST_WAITING);
 }

@@ -15,6 +15,8 @@ static void reap(struct reconcile *reconcile, uint32_t count);
 
 void reconcile_close_later(struct reconcile *reconcile, struct links_queues *queues)
 {
+	if (queues->count == 0)
+		return;
 	reconcile->closing =
 		reconcile_grow(reconcile->closing, reconcile->closing_count + queues->count,
 			       sizeof(*reconcile->closing));

@@ -371,6 +371,7 @@ static void set_vtep(struct reconcile_transaction *transaction)
 	if (sent->vtep_attachment != reconcile->vtep_attachment ||
 	    !same_ref(&sent->vtep_ref, &message.ref))
 		message.fd_count = sockets->count;
+	message.receive_count = sockets->receive_count;
 	datapath_link_send(transaction->datapath, PROTO_VTEP_SET, &message, sizeof(message),
 			   sockets->fds, message.fd_count);
 	sent->vtep_known = true;

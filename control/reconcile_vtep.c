@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "control/reconcile_internal.h"
 #include "control/underlay.h"
 
@@ -10,6 +11,7 @@
 
 static void open_sockets(struct reconcile *reconcile, const struct model_vtep *vtep);
 static void close_sockets(struct reconcile *reconcile);
+static void fit_sockets(struct reconcile *reconcile);
 static void follow_mtu(struct reconcile *reconcile, const struct model_vtep *vtep);
 static int mark_segment(void *context, struct model_segment *segment);
 
@@ -28,6 +30,8 @@ void reconcile_vtep_review(struct reconcile *reconcile)
 		reconcile_problem(reconcile->vtep_problem, NULL);
 	else if (reconcile->vtep.count == 0)
 		open_sockets(reconcile, vtep);
+	else
+		fit_sockets(reconcile);
 	follow_mtu(reconcile, vtep);
 }
 
@@ -54,7 +58,8 @@ static void open_sockets(struct reconcile *reconcile, const struct model_vtep *v
 	int error = -EADDRNOTAVAIL;
 
 	if (underlay_has(reconcile->underlay, &vtep->local))
-		error = vtep_sockets_open(&reconcile->vtep, &vtep->local, vtep->udp_port);
+		error = vtep_sockets_open(&reconcile->vtep, &vtep->local, vtep->udp_port,
+					  reconcile_queue_count(reconcile));
 	addr_ip_format(&vtep->local, text);
 	if (error == 0) {
 		reconcile->vtep_attachment = ++reconcile->last_attachment;
@@ -77,6 +82,27 @@ static void open_sockets(struct reconcile *reconcile, const struct model_vtep *v
 static void close_sockets(struct reconcile *reconcile)
 {
 	vtep_sockets_close(&reconcile->vtep);
+	reconcile->sent->vtep_dirty = true;
+}
+
+/* One that receives for each worker. */
+static void fit_sockets(struct reconcile *reconcile)
+{
+	const uint32_t count = reconcile_queue_count(reconcile);
+	const uint32_t former = reconcile->vtep.receive_count;
+	struct links_queues surplus;
+	int error = 0;
+
+	if (former < count)
+		error = vtep_sockets_grow(&reconcile->vtep, count);
+	if (error < 0)
+		log_warning("the VTEP goes on with %u of %u sockets that receive: %s", former,
+			    count, strerror(-error));
+	surplus.count = vtep_sockets_shrink(&reconcile->vtep, count, surplus.fds);
+	if (reconcile->vtep.receive_count == former)
+		return;
+	reconcile_close_later(reconcile, &surplus);
+	reconcile->vtep_attachment = ++reconcile->last_attachment;
 	reconcile->sent->vtep_dirty = true;
 }
 

@@ -300,10 +300,17 @@ static const struct port *port_object(const struct config *config, uint32_t inde
 	return port == NULL ? NULL : port->port;
 }
 
-/* Queues are dealt out over the workers, starting at another one for each port. */
-static struct worker *queue_worker(struct switch_state *state, uint32_t index, unsigned queue)
+/*
+ * A port with a queue for each worker has the same one of each, so that a worker answers by the
+ * queue that it heard, where the kernel expects the flow. Fewer are dealt out, starting at another
+ * worker for each port.
+ */
+static struct worker *queue_worker(struct switch_state *state, const struct port *port,
+				   unsigned queue)
 {
-	return state->workers[(index + queue) % state->worker_count];
+	uint32_t first = port->receive_count < state->worker_count ? port->ref.index : 0;
+
+	return state->workers[(first + queue) % state->worker_count];
 }
 
 void settle_queues_removed(struct switch_state *state, const struct config *former,
@@ -315,7 +322,7 @@ void settle_queues_removed(struct switch_state *state, const struct config *form
 		if (port == NULL || port == port_object(config, i))
 			continue;
 		for (unsigned q = 0; q < port->receive_count && q < port->queue_count; q++)
-			worker_remove_queue(queue_worker(state, i, q), port, q);
+			worker_remove_queue(queue_worker(state, port, q), port, q);
 	}
 }
 
@@ -329,7 +336,7 @@ void settle_queues_added(struct switch_state *state, const struct config *config
 			continue;
 		port->attached = true;
 		for (unsigned q = 0; q < port->receive_count && q < port->queue_count; q++) {
-			int error = worker_add_queue(queue_worker(state, i, q), port, q);
+			int error = worker_add_queue(queue_worker(state, port, q), port, q);
 
 			if (error < 0)
 				log_error("port %u: cannot wait for queue %u: %s", i, q,

@@ -127,7 +127,7 @@ static struct port *held_port(const struct switch_state *state, const struct pro
 /* Takes descriptors out of the message, in order. Returns false when there are not so many. */
 static bool take_fds(struct channel_message *message, uint32_t *next, uint32_t count, int *fds)
 {
-	if (count > PORT_QUEUES_MAX || count > message->fd_count - *next)
+	if (count > PORT_FDS_MAX || count > message->fd_count - *next)
 		return false;
 	for (uint32_t i = 0; i < count; i++) {
 		fds[i] = message->fds[*next + i];
@@ -158,7 +158,7 @@ static int make_port(const struct proto_port *record, const int *fds, uint32_t f
 static int remake_port(const struct proto_port *record, struct port **port)
 {
 	struct port *former = *port;
-	int fds[PORT_QUEUES_MAX];
+	int fds[PORT_FDS_MAX];
 	int error;
 
 	for (uint32_t i = 0; i < former->queue_count; i++) {
@@ -181,7 +181,7 @@ static int edit_port(struct switch_state *state, const struct proto_port *record
 {
 	struct transaction *transaction = &state->transaction;
 	struct port *port = NULL;
-	int fds[PORT_QUEUES_MAX];
+	int fds[PORT_FDS_MAX];
 	int error = 0;
 
 	if (!take_fds(message, next_fd, record->fd_count, fds))
@@ -207,7 +207,7 @@ static int edit_vtep(struct switch_state *state, const struct proto_vtep *record
 		     struct channel_message *message, uint32_t *next_fd)
 {
 	struct port *port = NULL;
-	int fds[PORT_QUEUES_MAX];
+	int fds[PORT_FDS_MAX];
 	int error = 0;
 
 	if (!take_fds(message, next_fd, record->fd_count, fds))
@@ -215,7 +215,8 @@ static int edit_vtep(struct switch_state *state, const struct proto_vtep *record
 	if (record->fd_count == 0)
 		port = held_port(state, &record->ref);
 	else
-		error = port_new(&port, PORT_TYPE_VXLAN, &record->ref, fds, record->fd_count);
+		error = port_new_vtep(&port, &record->ref, fds, record->fd_count,
+				      record->receive_count);
 	return error < 0 ? error : config_set_vtep(state->transaction.config, record, port);
 }
 

@@ -125,7 +125,7 @@ lab_begin() {
 	LAB_NAMESPACES=()
 	LAB_JOBS=()
 	: >"$LAB_DIR/pids"
-	declare -gA LAB_PID=() LAB_HOST=()
+	declare -gA LAB_PID=() LAB_HOST=() LAB_WORKERS=()
 	exec </dev/null
 	trap 'lab_end $?' EXIT
 	trap 'exit 129' HUP
@@ -254,12 +254,13 @@ switch_new() {
 	LAB_HOST[$1]=${2:-}
 }
 
-# daemon_start NAME control|datapath
+# daemon_start NAME control|datapath: the datapath has as many workers as LAB_WORKERS[NAME] says, or one.
 daemon_start() {
-	local name=$1 kind=$2 place=()
+	local name=$1 kind=$2 place=() arguments=()
+	[ "$kind" != datapath ] || arguments=(--workers "${LAB_WORKERS[$name]:-1}")
 	[ -z "${LAB_HOST[$name]}" ] || place=(ip netns exec "$LAB_PREFIX${LAB_HOST[$name]}")
-	"${place[@]}" "$LAB_BUILD/$kind/vswitch-$kind" --run-dir "$LAB_DIR/$name" </dev/null \
-		>>"$LAB_DIR/$name.$kind.log" 2>&1 &
+	"${place[@]}" "$LAB_BUILD/$kind/vswitch-$kind" --run-dir "$LAB_DIR/$name" "${arguments[@]}" \
+		</dev/null >>"$LAB_DIR/$name.$kind.log" 2>&1 &
 	LAB_PID[$name.$kind]=$!
 	echo "$!" >>"$LAB_DIR/pids"
 }

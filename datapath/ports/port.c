@@ -14,11 +14,26 @@ static const struct {
 	{PROTO_PORT_PACKET, &port_packet_socket_ops, 1, PORT_QUEUES_MAX},
 	{PROTO_PORT_MEMORY, &port_memory_ops, 0, 0},
 	{PROTO_PORT_PCAP, &port_pcap_ops, 1, 2},
-	{PORT_TYPE_VXLAN, &port_vxlan_ops, 2, PORT_QUEUES_MAX},
+	{PORT_TYPE_VXLAN, &port_vxlan_ops, 2, PORT_FDS_MAX},
 };
+
+static int make_port(struct port **port, uint32_t type, const struct proto_ref *ref, const int *fds,
+		     uint32_t fd_count, uint32_t receive_count);
 
 int port_new(struct port **port, uint32_t type, const struct proto_ref *ref, const int *fds,
 	     uint32_t fd_count)
+{
+	return make_port(port, type, ref, fds, fd_count, type == PORT_TYPE_VXLAN ? 1 : fd_count);
+}
+
+int port_new_vtep(struct port **port, const struct proto_ref *ref, const int *fds,
+		  uint32_t fd_count, uint32_t receive_count)
+{
+	return make_port(port, PORT_TYPE_VXLAN, ref, fds, fd_count, receive_count);
+}
+
+static int make_port(struct port **port, uint32_t type, const struct proto_ref *ref, const int *fds,
+		     uint32_t fd_count, uint32_t receive_count)
 {
 	struct port *made = calloc(1, sizeof(*made));
 	int error = made == NULL ? -ENOMEM : -EINVAL;
@@ -34,7 +49,7 @@ int port_new(struct port **port, uint32_t type, const struct proto_ref *ref, con
 	made->references = 1;
 	made->features = made->ops->features;
 	made->queue_count = fd_count;
-	made->receive_count = fd_count;
+	made->receive_count = receive_count;
 	made->wait_fd = -1;
 	for (uint32_t i = 0; i < fd_count; i++)
 		made->fds[i] = fds[i];

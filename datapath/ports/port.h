@@ -19,7 +19,8 @@
 #include "datapath/batch.h"
 #include "datapath/packet.h"
 
-#define PORT_QUEUES_MAX PROTO_QUEUES_MAX
+#define PORT_QUEUES_MAX PROTO_QUEUES_MAX   /* that are received from */
+#define PORT_FDS_MAX	PROTO_VTEP_FDS_MAX /* with those that only send */
 
 /* What the other end takes from us: else the output stage does it in software. */
 #define PORT_CAN_CHECKSUM 0x1u
@@ -88,12 +89,12 @@ struct port_ops {
 struct port {
 	const struct port_ops *ops;
 	struct proto_ref ref;
-	uint32_t references; /* main thread only */
-	uint32_t features;   /* PORT_CAN_* */
-	uint32_t queue_count;
+	uint32_t references;	/* main thread only */
+	uint32_t features;	/* PORT_CAN_* */
+	uint32_t queue_count;	/* descriptors, whether they receive or only send */
 	uint32_t receive_count; /* queues that are received from; a memory port's has no descriptor
 				 */
-	int fds[PORT_QUEUES_MAX];
+	int fds[PORT_FDS_MAX];
 	int wait_fd;   /* what is ready when there is something to receive; -1: the queue's own */
 	bool attached; /* its queues were given to workers; main thread only */
 	void *private;
@@ -107,6 +108,11 @@ int port_new(struct port **port, uint32_t type, const struct proto_ref *ref, con
 	     uint32_t fd_count);
 
 #define PORT_TYPE_VXLAN 1000u /* made for the VTEP; not a type that can be configured */
+
+/* Makes the VTEP's port, as port_new() does, of which the first receive_count descriptors receive.
+ */
+int port_new_vtep(struct port **port, const struct proto_ref *ref, const int *fds,
+		  uint32_t fd_count, uint32_t receive_count);
 
 /* Tells a new port what its record says besides. Returns 0 or a negative errno. */
 int port_configure(struct port *port, const struct proto_port *record);

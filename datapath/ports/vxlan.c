@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /*
- * The VTEP (RFC 7348) over kernel UDP sockets: the first descriptor receives, the others send, each
- * from a source port of its own, chosen by the inner flow (section 5: entropy for the underlay).
- * The kernel does outer headers, routes, neighbours and path MTU. Equal datagrams in a row leave as
- * one send with UDP_SEGMENT, and arrive as one with UDP_GRO.
+ * The VTEP (RFC 7348) over kernel UDP sockets: the first receive_count descriptors receive, a
+ * worker each, the others send, each from a source port of its own, chosen by the inner flow
+ * (section 5: entropy for the underlay). The kernel does outer headers, routes, neighbours and path
+ * MTU. Equal datagrams in a row leave as one send with UDP_SEGMENT, and arrive as one with UDP_GRO.
  */
 
 #include "datapath/ports/vxlan.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* A kernel before 4.18 cuts nothing for us: then super-packets are cut before they get here. */
@@ -23,12 +24,16 @@ static bool kernel_segments(int fd)
 
 static int vxlan_open(struct port *port)
 {
-	/* Only what is used of it takes memory. */
-	struct vxlan_port *vxlan = calloc(1, sizeof(*vxlan));
+	struct vxlan_port *vxlan;
 
+	if (port->receive_count < 1 || port->receive_count > PORT_QUEUES_MAX ||
+	    port->receive_count >= port->queue_count)
+		return -EINVAL;
+	vxlan = aligned_alloc(PACKET_CACHE_LINE, sizeof(*vxlan));
 	if (vxlan == NULL)
 		return -ENOMEM;
-	port->receive_count = 1;
+	/* Only what is used of the scratch space takes memory. */
+	memset(vxlan->queues, 0, sizeof(vxlan->queues));
 	port->private = vxlan;
 	if (!kernel_segments(port->fds[port->receive_count]))
 		port->features = 0;

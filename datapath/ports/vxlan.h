@@ -29,9 +29,11 @@
 #define VXLAN_SEND_SIZE	   65000u /* of one send: closer to 64 KiB, receivers get it in pieces */
 #define VXLAN_SCRATCH_SIZE (128u * 1024u)
 
-/* What was received from one socket and not taken apart yet. Belongs to one worker. */
+/* What was received from one socket and not taken apart yet. Belongs to one worker, and shares no
+ * cache line. */
 struct vxlan_queue {
-	unsigned message, message_count;
+	_Alignas(PACKET_CACHE_LINE) unsigned message;
+	unsigned message_count;
 	bool more;	  /* the socket had as many messages as were asked for */
 	uint32_t offset;  /* in the message */
 	uint32_t average; /* octets of a message, of the last ones received */

@@ -194,7 +194,7 @@ static void flush(struct outbox *box)
 {
 	uint32_t sockets = 0;
 
-	static_assert(PORT_QUEUES_MAX <= 32, "a bit for each socket");
+	static_assert(PORT_FDS_MAX <= 32, "a bit for each socket");
 	for (unsigned i = 0; i < box->count; i++)
 		sockets |= 1u << box->items[i].socket;
 	for (unsigned i = 0; sockets != 0; i++, sockets >>= 1) {

@@ -10,6 +10,9 @@
                                                 "sent N received N duplicated N reordered N"
     traffic.py number ADDRESS PORT SECONDS RATE SIZE [BURST]
                                                 sends RATE numbered datagrams of SIZE octets a second, in bursts
+    traffic.py collect PORT FLOWS               numbered datagrams of so many source ports until the last of each;
+                                                prints "flows N sent N received N reordered N"
+    traffic.py spread ADDRESS PORT FLOWS COUNT  sends COUNT numbered datagrams from each of so many source ports
 """
 
 import hashlib
@@ -136,9 +139,47 @@ def number(address, port, seconds, rate, size, burst="1"):
     print(f"sent {total}")
 
 
+def collect(port, flows):
+    """Each flow's numbers must rise; a flow ends with how many there were."""
+    receiver = udp_receiver(int(port))
+    newest, received, totals, reordered = {}, 0, {}, 0
+    while len(totals) < int(flows):
+        try:
+            data, source = receiver.recvfrom(1 << 16)
+        except TimeoutError:
+            sys.exit(f"nothing for {QUIET} s, {received} of {len(newest)} flows before, {len(totals)} ended")
+        number, total = HEADER.unpack_from(data)
+        if total:
+            totals[source] = total
+            continue
+        received += 1
+        reordered += number <= newest.get(source, -1)
+        newest[source] = number
+    print(f"flows {len(totals)} sent {sum(totals.values())} received {received} reordered {reordered}")
+
+
+def spread(address, port, flows, count):
+    senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(int(flows))]
+    for sender in senders:
+        sender.connect((address, int(port)))
+    start, rate = time.monotonic(), 20000
+    for number in range(int(count)):
+        time.sleep(max(0, start + number * len(senders) / rate - time.monotonic()))
+        for sender in senders:
+            sender.send(HEADER.pack(number, 0).ljust(200, b"\0"))
+    for _ in range(20):
+        time.sleep(0.02)
+        for sender in senders:
+            try:
+                sender.send(HEADER.pack(int(count), int(count)))
+            except ConnectionRefusedError:
+                return
+
+
 def main():
     commands = {"take": (take, 1), "give": (give, 3), "push": (push, 3), "meter": (meter, 2),
-                "count": (count, 1), "number": (number, 5)}
+                "count": (count, 1), "number": (number, 5),
+                "collect": (collect, 2), "spread": (spread, 4)}
     function, arguments = commands.get(sys.argv[1] if len(sys.argv) > 1 else "", (None, 0))
     if function is None or len(sys.argv) - 2 not in (arguments, arguments + (function is number)):
         sys.exit(__doc__)

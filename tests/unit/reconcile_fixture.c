@@ -43,6 +43,7 @@ int fixture_set_up(void **state)
 	fixture->model = model_new();
 	fixture->listener = -1;
 	fixture->started = 1;
+	fixture->workers = 1;
 	assert_non_null(fixture->base);
 	assert_non_null(fixture->model);
 	fixture_listen(fixture);
@@ -144,7 +145,7 @@ void fixture_greet(struct fixture *fixture)
 				    .pid = 1,
 				    .generation = fixture->committed,
 				    .started = fixture->started,
-				    .workers = 1};
+				    .workers = fixture->workers};
 
 	fixture_await_connection(fixture);
 	fixture_say(fixture, PROTO_HELLO, &hello, sizeof(hello), -1);

@@ -123,7 +123,8 @@ static int set_up(void **state)
 					    .mac = {{2, 0, 0, 0, 0, 3}},
 					    .mtu = 1450,
 					    .ips = &fixture->ip,
-					    .ip_count = 1};
+					    .ip_count = 1,
+					    .queue_count = 1};
 	fixture->tap = fixture->veth;
 	fixture->tap.ref = (struct proto_ref){4, 12};
 	fixture->tap.type = MODEL_PORT_TAP;
@@ -478,21 +479,24 @@ static void test_vtep_sockets(void **state)
 	bring_up_loopback(NULL);
 	assert_int_equal(addr_ip_parse("127.0.0.1", &local), 0);
 	assert_int_equal(addr_ip_parse("192.0.2.7", &other), 0);
-	assert_int_equal(vtep_sockets_open(&sockets, &other, 4789), -EADDRNOTAVAIL);
+	assert_int_equal(vtep_sockets_open(&sockets, &other, 4789, 1), -EADDRNOTAVAIL);
 	assert_int_equal(sockets.count, 0);
-	assert_int_equal(vtep_sockets_open(&sockets, &local, 4789), 0);
-	assert_int_equal(sockets.count, VTEP_SOCKETS_COUNT);
-	assert_int_equal(vtep_sockets_open(&second, &local, 4789), -EADDRINUSE);
+	assert_int_equal(vtep_sockets_open(&sockets, &local, 4789, 1), 0);
+	assert_int_equal(sockets.count, 1 + VTEP_SOCKETS_SENDERS);
+	assert_int_equal(vtep_sockets_open(&second, &local, 4789, 1), -EADDRINUSE);
 	assert_int_equal(second.count, 0);
-	assert_true(vtep_sockets_match(sockets.fds, sockets.count, &local, 4789, cookie));
-	assert_false(vtep_sockets_match(sockets.fds, sockets.count, &local, 4790, cookie));
-	assert_false(vtep_sockets_match(sockets.fds, sockets.count, &other, 4789, cookie));
-	assert_false(vtep_sockets_match(sockets.fds, sockets.count, &local, 4789, cookie + 1));
-	assert_false(vtep_sockets_match(sockets.fds, sockets.count - 1, &local, 4789, cookie));
-	assert_false(vtep_sockets_match(sockets.fds + 1, sockets.count - 1, &local, 4789, cookie));
+	assert_int_equal(vtep_sockets_match(sockets.fds, sockets.count, &local, 4789, cookie), 1);
+	assert_int_equal(vtep_sockets_match(sockets.fds, sockets.count, &local, 4790, cookie), 0);
+	assert_int_equal(vtep_sockets_match(sockets.fds, sockets.count, &other, 4789, cookie), 0);
+	assert_int_equal(vtep_sockets_match(sockets.fds, sockets.count, &local, 4789, cookie + 1),
+			 0);
+	assert_int_equal(vtep_sockets_match(sockets.fds, sockets.count - 1, &local, 4789, cookie),
+			 0);
+	assert_int_equal(
+		vtep_sockets_match(sockets.fds + 1, sockets.count - 1, &local, 4789, cookie), 0);
 	vtep_sockets_close(&sockets);
 	assert_int_equal(addr_ip_parse("::1", &local), 0);
-	assert_int_equal(vtep_sockets_open(&sockets, &local, 4789), -EAFNOSUPPORT);
+	assert_int_equal(vtep_sockets_open(&sockets, &local, 4789, 1), -EAFNOSUPPORT);
 }
 
 static void test_memories_are_sealed_and_known_again(void **state)

@@ -86,8 +86,11 @@ static int set_up(void **state)
 	assert_int_equal(namespaces_make_private(fixture->namespaces), 0);
 	assert_int_equal(links_new(&fixture->links, fixture->namespaces, INSTANCE), 0);
 	assert_int_equal(links_new(&fixture->others, fixture->namespaces, INSTANCE + 1), 0);
-	fixture->port = (struct links_port){
-		.ref = {3, 11}, .type = MODEL_PORT_NETDEV, .netns = "", .ifname = "va0"};
+	fixture->port = (struct links_port){.ref = {3, 11},
+					    .type = MODEL_PORT_NETDEV,
+					    .netns = "",
+					    .ifname = "va0",
+					    .queue_count = 1};
 	run("ip link add va0 type veth peer name vb0");
 	*state = fixture;
 	return 0;
