@@ -24,7 +24,8 @@ static int open_all(struct vtep_sockets *sockets, uint32_t receive_count);
 static int open_one(const struct proto_addr *local, uint16_t udp_port, bool joins);
 static int set_options(int fd, bool receives);
 static int set_int(int fd, int level, int name, int value);
-static bool matches(int fd, const struct proto_addr *local, uint16_t udp_port, uint64_t cookie);
+static bool matches(int fd, const struct proto_addr *local, uint16_t udp_port, bool receives,
+		    uint64_t cookie);
 
 int vtep_sockets_open(struct vtep_sockets *sockets, const struct proto_addr *local,
 		      uint16_t udp_port, uint32_t receive_count)
@@ -102,7 +103,7 @@ uint32_t vtep_sockets_match(const int *fds, uint32_t count, const struct proto_a
 	if (count <= VTEP_SOCKETS_SENDERS || count > VTEP_SOCKETS_MAX || local->family != AF_INET)
 		return 0;
 	for (i = 0; i < count; i++)
-		if (!matches(fds[i], local, i < receive_count ? udp_port : 0, netns_cookie))
+		if (!matches(fds[i], local, udp_port, i < receive_count, netns_cookie))
 			return 0;
 	return receive_count;
 }
@@ -170,8 +171,9 @@ static int set_int(int fd, int level, int name, int value)
 	return setsockopt(fd, level, name, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-/* udp_port 0: any but none. */
-static bool matches(int fd, const struct proto_addr *local, uint16_t udp_port, uint64_t cookie)
+/* One that sends has any port but none and the VTEP's. */
+static bool matches(int fd, const struct proto_addr *local, uint16_t udp_port, bool receives,
+		    uint64_t cookie)
 {
 	struct sockaddr_in address = {0}, peer;
 	socklen_t size = sizeof(address), peer_size = sizeof(peer), cookie_size = sizeof(cookie);
@@ -193,5 +195,5 @@ static bool matches(int fd, const struct proto_addr *local, uint16_t udp_port, u
 		return false;
 	if (getpeername(fd, (struct sockaddr *)&peer, &peer_size) == 0)
 		return false; /* connected: it would hear one peer only */
-	return udp_port == 0 ? address.sin_port != 0 : address.sin_port == htons(udp_port);
+	return address.sin_port != 0 && (address.sin_port == htons(udp_port)) == receives;
 }

@@ -175,6 +175,33 @@ void fixture_say_nothing(struct fixture *fixture, enum proto_type type)
 	assert_int_equal(channel_flush(fixture->peer), 0);
 }
 
+void fixture_hand_everything_back(struct fixture *fixture)
+{
+	const struct fixture_kept *kept = fixture->kept;
+	uint32_t i, j;
+
+	for (i = 0; i < fixture->kept_count; i = j) {
+		struct proto_handback record = kept[i].record;
+		int fds[PROTO_VTEP_FDS_MAX];
+
+		for (j = i; j < fixture->kept_count && kept[j].record.kind == record.kind &&
+			    kept[j].record.ref.index == record.ref.index;
+		     j++)
+			fds[j - i] = kept[j].fd;
+		record.fd_count = j - i;
+		assert_int_equal(channel_append(fixture->peer, PROTO_HANDBACK, &record,
+						sizeof(record), fds, record.fd_count),
+				 0);
+	}
+	fixture_say_nothing(fixture, PROTO_HANDBACK_END);
+}
+
+void fixture_drop_everything(struct fixture *fixture)
+{
+	while (fixture->kept_count > 0)
+		close(fixture->kept[--fixture->kept_count].fd);
+}
+
 void fixture_reply(struct fixture *fixture, int32_t error, const char *text)
 {
 	struct proto_reply reply = {.generation = fixture->begin.generation, .error = error};

@@ -77,6 +77,10 @@ void fixture_meet(struct fixture *fixture);
 void fixture_say(struct fixture *fixture, enum proto_type type, const void *record, uint16_t size,
 		 int fd);
 void fixture_say_nothing(struct fixture *fixture, enum proto_type type);
+/* Everything that the datapath got so far, as it would give it back; the end of the handback. */
+void fixture_hand_everything_back(struct fixture *fixture);
+/* Closes it: that datapath is no more. */
+void fixture_drop_everything(struct fixture *fixture);
 /* Answers the last COMMIT, and works until the answer is taken; error 0 commits. */
 void fixture_reply(struct fixture *fixture, int32_t error, const char *text);
 

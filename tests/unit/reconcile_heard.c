@@ -105,8 +105,9 @@ static void write_object(struct fixture *fixture, uint16_t type, const union rec
 		break;
 	case PROTO_VTEP_SET:
 		addr_ip_format(&record->vtep.local, addr);
-		write_line(fixture, "vtep %u.%u %s:%u fds %u", ref->index, ref->incarnation, addr,
-			   record->vtep.udp_port, record->vtep.fd_count);
+		write_line(fixture, "vtep %u.%u %s:%u fds %u, %u receive", ref->index,
+			   ref->incarnation, addr, record->vtep.udp_port, record->vtep.fd_count,
+			   record->vtep.receive_count);
 		break;
 	case PROTO_PEER_SET:
 		addr_ip_format(&record->peer.addr, addr);

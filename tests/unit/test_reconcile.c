@@ -388,12 +388,12 @@ static void follows_the_vtep(void **state)
 	fixture_begin(fixture);
 	fixture_vtep(fixture, "127.0.0.1", 4789);
 	fixture_commit(fixture);
-	fixture_expect(fixture, "begin 2 on 1\nvtep 2.6 127.0.0.1:4789 fds 9\ncommit\n");
+	fixture_expect(fixture, "begin 2 on 1\nvtep 2.6 127.0.0.1:4789 fds 9, 1 receive\ncommit\n");
 	fixture_reply(fixture, 0, "");
 	fixture_begin(fixture);
 	fixture_vtep(fixture, "127.0.0.1", 4790);
 	fixture_commit(fixture);
-	fixture_expect(fixture, "begin 3 on 2\nvtep 2.6 127.0.0.1:4790 fds 9\ncommit\n");
+	fixture_expect(fixture, "begin 3 on 2\nvtep 2.6 127.0.0.1:4790 fds 9, 1 receive\ncommit\n");
 	fixture_reply(fixture, 0, "");
 	fixture_begin(fixture);
 	fixture_vtep(fixture, "10.9.9.9", 4790);

@@ -56,28 +56,6 @@ static void hand_back(struct fixture *fixture, enum proto_handback_kind kind, st
 	fixture_say(fixture, PROTO_HANDBACK, &record, sizeof(record), fd);
 }
 
-/* Everything that the datapath got so far, as it would give it back. */
-static void hand_everything_back(struct fixture *fixture)
-{
-	const struct fixture_kept *kept = fixture->kept;
-	uint32_t i, j;
-
-	for (i = 0; i < fixture->kept_count; i = j) {
-		struct proto_handback record = kept[i].record;
-		int fds[16];
-
-		for (j = i; j < fixture->kept_count && kept[j].record.kind == record.kind &&
-			    kept[j].record.ref.index == record.ref.index;
-		     j++)
-			fds[j - i] = kept[j].fd;
-		record.fd_count = j - i;
-		assert_int_equal(channel_append(fixture->peer, PROTO_HANDBACK, &record,
-						sizeof(record), fds, record.fd_count),
-				 0);
-	}
-	fixture_say_nothing(fixture, PROTO_HANDBACK_END);
-}
-
 /* The end of a pipe that is to be closed by whom it was handed to. */
 static void expect_closed(struct fixture *fixture, int reader, int writer)
 {
@@ -254,7 +232,7 @@ static void takes_back_what_it_lent(void **state)
 	fixture_hear(fixture, PROTO_HANDBACK_REQUEST);
 	fixture_say_nothing(fixture, PROTO_HANDBACK_END);
 	fixture_expect(fixture, ANNOUNCED "begin 1 on 0\n"
-					  "vtep 1.4 127.0.0.1:4789 fds 9\n"
+					  "vtep 1.4 127.0.0.1:4789 fds 9, 1 receive\n"
 					  "tenant 0.1 send 1000\n"
 					  "segment 0.2 of 0.1 vni 0 mtu 1400\n"
 					  "port 2.5 fds 1 up\n"
@@ -268,9 +246,9 @@ static void takes_back_what_it_lent(void **state)
 	fixture_start(fixture);
 	fixture_greet(fixture);
 	fixture_hear(fixture, PROTO_HANDBACK_REQUEST);
-	hand_everything_back(fixture);
+	fixture_hand_everything_back(fixture);
 	fixture_expect(fixture, "begin 2 on 0\n"
-				"vtep 1.4 127.0.0.1:4789 fds 0\n"
+				"vtep 1.4 127.0.0.1:4789 fds 0, 1 receive\n"
 				"tenant 0.1 send 1000\n"
 				"segment 0.2 of 0.1 vni 0 mtu 1400\n"
 				"port 0.3 fds 0 up\n"
@@ -308,7 +286,7 @@ static void keeps_what_comes_twice(void **state)
 	fd = fixture_kept(fixture, PROTO_HANDBACK_PORT, 1);
 	hand_back(fixture, PROTO_HANDBACK_PORT, (struct proto_ref){1, 4}, fd);
 	hand_back(fixture, PROTO_HANDBACK_PORT, (struct proto_ref){1, 4}, fd);
-	hand_everything_back(fixture);
+	fixture_hand_everything_back(fixture);
 	fixture_hear(fixture, PROTO_COMMIT);
 	assert_non_null(strstr(fixture->heard, "port 1.4 fds 0 up\n"));
 	assert_int_equal(if_nametoindex("tap1"), index);
@@ -334,7 +312,7 @@ static void removes_what_no_port_wants(void **state)
 	fixture_start(fixture);
 	fixture_greet(fixture);
 	fixture_hear(fixture, PROTO_HANDBACK_REQUEST);
-	hand_everything_back(fixture);
+	fixture_hand_everything_back(fixture);
 	fixture_expect(fixture, "begin 2 on 0\n" POPULATED "commit\n");
 	assert_int_equal(if_nametoindex("tap1"), 0);
 }
@@ -385,7 +363,7 @@ static void refuses_what_it_did_not_lend(void **state)
 	hand_back(fixture, PROTO_HANDBACK_PORT, (struct proto_ref){1, 4}, -1);
 	fixture_say_nothing(fixture, PROTO_HANDBACK_END);
 	fixture_expect(fixture, ANNOUNCED "begin 1 on 0\n"
-					  "vtep 2.5 127.0.0.1:4789 fds 9\n"
+					  "vtep 2.5 127.0.0.1:4789 fds 9, 1 receive\n"
 					  "tenant 0.1 send 1000\n"
 					  "segment 0.2 of 0.1 vni 0 mtu 1400\n"
 					  "port 1.4 fds 1 up\n"
@@ -408,19 +386,21 @@ static void refuses_what_it_did_not_lend(void **state)
 /* More descriptors than a record may have break the connection, and are closed. */
 static void refuses_a_record_with_too_many(void **state)
 {
-	struct proto_handback record = {.kind = PROTO_HANDBACK_VTEP, .fd_count = 10};
+	struct proto_handback record = {.kind = PROTO_HANDBACK_VTEP,
+					.fd_count = PROTO_VTEP_FDS_MAX + 1};
 	struct fixture *fixture = *state;
-	int pipe[2], fds[10], i;
+	int pipe[2], fds[PROTO_VTEP_FDS_MAX + 1], i;
 
 	make_pipe(pipe);
-	for (i = 0; i < 10; i++)
+	for (i = 0; i < (int)record.fd_count; i++)
 		fds[i] = pipe[1];
 	populate(fixture);
 	fixture_start(fixture);
 	fixture_greet(fixture);
 	fixture_hear(fixture, PROTO_HANDBACK_REQUEST);
-	assert_int_equal(
-		channel_append(fixture->peer, PROTO_HANDBACK, &record, sizeof(record), fds, 10), 0);
+	assert_int_equal(channel_append(fixture->peer, PROTO_HANDBACK, &record, sizeof(record), fds,
+					record.fd_count),
+			 0);
 	fixture_say_nothing(fixture, PROTO_HANDBACK_END);
 	fixture_expect(fixture, ANNOUNCED "begin 1 on 0\n" POPULATED "commit\n");
 	expect_closed(fixture, pipe[0], pipe[1]);
