@@ -6,6 +6,10 @@
  * How the main thread publishes a configuration and waits until no worker uses the former one:
  * QSBR of liburcu, told to ThreadSanitizer, which cannot see into that library. Called by the main
  * thread and by workers as said below.
+ *
+ * What ThreadSanitizer is told goes by two places, one from the main thread to the workers and one
+ * back: by a single one it would take it that workers wait for each other, and miss what they do
+ * at the same time.
  */
 
 #include <urcu-qsbr.h>
@@ -22,17 +26,17 @@
 
 #ifdef QUIET_SANITIZED
 #include <sanitizer/tsan_interface.h>
-#define quiet_acquire(shared) __tsan_acquire(shared)
-#define quiet_release(shared) __tsan_release(shared)
+#define quiet_acquire(place) __tsan_acquire(place)
+#define quiet_release(place) __tsan_release(place)
 #else
-#define quiet_acquire(shared) ((void)(shared))
-#define quiet_release(shared) ((void)(shared))
+#define quiet_acquire(place) ((void)(place))
+#define quiet_release(place) ((void)(place))
 #endif
 
 /* Main thread: workers use config from their next turn on. */
 static inline void quiet_publish(struct worker_shared *shared, struct config *config)
 {
-	quiet_release(shared);
+	quiet_release(&shared->config);
 	rcu_assign_pointer(shared->config, config);
 }
 
@@ -40,7 +44,7 @@ static inline void quiet_publish(struct worker_shared *shared, struct config *co
 static inline void quiet_wait(struct worker_shared *shared)
 {
 	synchronize_rcu();
-	quiet_acquire(shared);
+	quiet_acquire(&shared->event_count);
 }
 
 /* Worker: what is published; valid until the worker says that it is quiet. */
@@ -48,21 +52,21 @@ static inline const struct config *quiet_config(struct worker_shared *shared)
 {
 	const struct config *config = rcu_dereference(shared->config);
 
-	quiet_acquire(shared);
+	quiet_acquire(&shared->config);
 	return config;
 }
 
 /* Worker: it uses nothing that was published, now … */
 static inline void quiet_point(struct worker_shared *shared)
 {
-	quiet_release(shared);
+	quiet_release(&shared->event_count);
 	rcu_quiescent_state();
 }
 
 /* … or until rcu_thread_online(). */
 static inline void quiet_offline(struct worker_shared *shared)
 {
-	quiet_release(shared);
+	quiet_release(&shared->event_count);
 	rcu_thread_offline();
 }
 

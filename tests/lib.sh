@@ -15,7 +15,7 @@ export PYTHON=/usr/bin/python3
 
 # ---- building ----
 
-# build_tree DIR CC [MESON_OPTION]...: configures DIR where needed, and builds it.
+# build_tree DIR CC [MESON_OPTION]...: configures DIR where needed, and builds it, or only BUILD_TARGETS.
 build_tree() {
 	local dir=$1 cc=$2
 	shift 2
@@ -23,7 +23,8 @@ build_tree() {
 		rm -rf "$dir"
 		CC=$cc meson setup "$dir" "$TOP" "$@" || return
 	fi
-	ninja -C "$dir" -j "$(nproc)"
+	# shellcheck disable=SC2086 # words
+	ninja -C "$dir" -j "$(nproc)" ${BUILD_TARGETS:-}
 }
 
 # ---- results ----
