@@ -34,6 +34,13 @@
 #define PROTO_NO_INDEX	       UINT32_MAX
 #define PROTO_TEXT_SIZE	       160u
 
+/*
+ * What the datapath puts into one send to another VTEP, VXLAN headers included: the control daemon
+ * lets workloads make super-packets that fit.
+ */
+#define PROTO_SEND_FRAMES_MAX 64u
+#define PROTO_SEND_SIZE_MAX   65000u
+
 enum proto_type {
 	/* datapath to control daemon */
 	PROTO_HELLO = 1,    /* struct proto_hello; first on every connection */

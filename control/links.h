@@ -27,6 +27,8 @@
 struct links;
 struct namespaces;
 
+#define LINKS_GSO_FRAMES_MAX 65535u /* no limit: what the kernel begins with */
+
 /* A port's interface: what it is, where it is, how it is set up. Strings and addresses are
  * borrowed. */
 struct links_port {
@@ -35,7 +37,8 @@ struct links_port {
 	const char *netns;	   /* as in namespaces_open() */
 	const char *ifname;
 	struct addr_mac mac;
-	uint32_t mtu; /* octets of a layer-3 packet */
+	uint32_t mtu;	     /* octets of a layer-3 packet */
+	uint32_t gso_frames; /* that its kernel may put into a super-packet; 0: as it is */
 	const struct addr_prefix *ips;
 	uint32_t ip_count;
 	struct proto_addr gateway; /* family 0: none */

@@ -4,6 +4,7 @@
 #include <linux/if_addr.h>
 #include <net/if.h>
 #include <netlink/addr.h>
+#include <netlink/msg.h>
 #include <netlink/route/addr.h>
 #include <netlink/route/nexthop.h>
 #include <netlink/route/route.h>
@@ -18,6 +19,7 @@
 static int configure_in(struct links *links, int netns, const struct links_port *port,
 			const struct links_port *former);
 static int set_link(struct nl_sock *socket, struct rtnl_link *link, const struct links_port *port);
+static int limit_super_packets(struct nl_sock *socket, struct rtnl_link *link, uint32_t frames);
 static void remove_former(struct nl_sock *socket, int ifindex, const struct links_port *port,
 			  const struct links_port *former);
 static int change_address(struct nl_sock *socket, int ifindex, const struct addr_prefix *prefix,
@@ -94,6 +96,8 @@ static int configure_in(struct links *links, int netns, const struct links_port 
 		goto put_link;
 	ifindex = rtnl_link_get_ifindex(link);
 	error = set_link(socket, link, port);
+	one = limit_super_packets(socket, link, port->gso_frames);
+	error = error < 0 ? error : one;
 	if (port->type == MODEL_PORT_VETH) {
 		one = links_features_limit(links, netns, port->ifname);
 		error = error < 0 ? error : one;
@@ -135,6 +139,28 @@ static int set_link(struct nl_sock *socket, struct rtnl_link *link, const struct
 	rtnl_link_put(change);
 	nl_addr_put(mac);
 	return error;
+}
+
+/* libnl reads the attribute and has no function that sets it. A kernel that does not know it
+ * ignores it. */
+static int limit_super_packets(struct nl_sock *socket, struct rtnl_link *link, uint32_t frames)
+{
+	struct ifinfomsg header = {.ifi_family = AF_UNSPEC,
+				   .ifi_index = rtnl_link_get_ifindex(link)};
+	struct nl_msg *message;
+	uint32_t former = 0;
+
+	if (frames == 0 || (rtnl_link_get_gso_max_segs(link, &former) == 0 && former == frames))
+		return 0;
+	message = nlmsg_alloc_simple(RTM_NEWLINK, 0);
+	if (message == NULL)
+		return -ENOMEM;
+	if (nlmsg_append(message, &header, sizeof(header), NLMSG_ALIGNTO) < 0 ||
+	    nla_put_u32(message, IFLA_GSO_MAX_SEGS, frames) < 0) {
+		nlmsg_free(message);
+		return -ENOMEM;
+	}
+	return netlink_error(nl_send_sync(socket, message));
 }
 
 static void remove_former(struct nl_sock *socket, int ifindex, const struct links_port *port,

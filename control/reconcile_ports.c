@@ -11,6 +11,8 @@
 #include "control/namespaces.h"
 #include "control/reconcile_internal.h"
 
+#define FRAME_OVERHEAD 22u /* inner Ethernet and VXLAN headers, around a layer-3 packet */
+
 static void work_on(struct reconcile *reconcile, struct reconcile_port *state);
 static bool is_elsewhere(const struct reconcile_port *state, const struct links_port *wanted);
 static bool is_set_up(const struct reconcile_port *state, const struct links_port *wanted);
@@ -36,22 +38,40 @@ uint32_t reconcile_queue_count(const struct reconcile *reconcile)
 	return workers == 0 ? 1 : workers < PROTO_QUEUES_MAX ? workers : PROTO_QUEUES_MAX;
 }
 
+/* Super-packets that go into the overlay shall fit one send, or each would take a large and a small
+ * one. */
+static uint32_t gso_frames(uint32_t mtu, bool overlay)
+{
+	uint32_t frames = PROTO_SEND_SIZE_MAX / (mtu + FRAME_OVERHEAD);
+
+	if (!overlay)
+		return LINKS_GSO_FRAMES_MAX;
+	if (frames < 1)
+		return 1;
+	return frames < PROTO_SEND_FRAMES_MAX ? frames : PROTO_SEND_FRAMES_MAX;
+}
+
 void reconcile_port_wanted(const struct reconcile *reconcile, const struct model_port *port,
 			   struct links_port *link)
 {
 	uint32_t i, mtu = 0;
+	bool overlay = false;
 
 	for (i = 0; i < port->member_count; i++) {
 		uint32_t one = reconcile_segment_mtu(reconcile, port->members[i].segment);
 
 		mtu = mtu == 0 || one < mtu ? one : mtu;
+		overlay |= port->members[i].segment->vni != 0;
 	}
+	if (mtu == 0)
+		mtu = RECONCILE_MTU_DEFAULT;
 	*link = (struct links_port){.ref = port->ref,
 				    .type = port->type,
 				    .netns = port->netns,
 				    .ifname = port->ifname,
 				    .mac = port->mac,
-				    .mtu = mtu == 0 ? RECONCILE_MTU_DEFAULT : mtu,
+				    .mtu = mtu,
+				    .gso_frames = gso_frames(mtu, overlay),
 				    .ips = port->ips,
 				    .ip_count = port->ip_count,
 				    .gateway = port->gateway,
@@ -323,7 +343,8 @@ static bool is_set_up(const struct reconcile_port *state, const struct links_por
 	const struct links_port *link = &state->link;
 	uint32_t i;
 
-	if (!state->configured || link->mtu != wanted->mtu || link->ip_count != wanted->ip_count ||
+	if (!state->configured || link->mtu != wanted->mtu ||
+	    link->gso_frames != wanted->gso_frames || link->ip_count != wanted->ip_count ||
 	    memcmp(&link->mac, &wanted->mac, sizeof(link->mac)) != 0 ||
 	    link->gateway.family != wanted->gateway.family ||
 	    (link->gateway.family != 0 && !addr_ip_equal(&link->gateway, &wanted->gateway)))
@@ -494,12 +515,16 @@ static int review_mtu(void *context, struct model_port *port)
 	struct reconcile *reconcile = context;
 	const struct reconcile_port *state = reconcile_port_at(reconcile, port->ref.index);
 	struct links_port wanted;
+	bool same;
 
 	reconcile_port_wanted(reconcile, port, &wanted);
-	if (state != NULL && state->link.mtu == wanted.mtu && port->type != MODEL_PORT_NETDEV)
+	same = state != NULL && state->link.mtu == wanted.mtu && port->type != MODEL_PORT_NETDEV;
+	if (same && state->link.gso_frames == wanted.gso_frames)
 		return 0;
 	reconcile_port_queue(reconcile, port->ref.index);
-	sent_mark(reconcile->sent, SENT_PORT, port->ref.index);
+	/* What its kernel puts into a super-packet is nothing to the datapath. */
+	if (!same)
+		sent_mark(reconcile->sent, SENT_PORT, port->ref.index);
 	return 0;
 }
 

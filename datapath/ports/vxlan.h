@@ -23,10 +23,11 @@
 #define UDP_GRO 104
 #endif
 
-#define VXLAN_HEADER_SIZE  8u
-#define VXLAN_FLAG_VNI	   0x08u
-#define VXLAN_SEND_FRAMES  64u	  /* of one send: older kernels refuse more */
-#define VXLAN_SEND_SIZE	   65000u /* of one send: closer to 64 KiB, receivers get it in pieces */
+#define VXLAN_HEADER_SIZE 8u
+#define VXLAN_FLAG_VNI	  0x08u
+/* Of one send. Older kernels refuse more; closer to 64 KiB, receivers get it in pieces. */
+#define VXLAN_SEND_FRAMES  PROTO_SEND_FRAMES_MAX
+#define VXLAN_SEND_SIZE	   PROTO_SEND_SIZE_MAX
 #define VXLAN_SCRATCH_SIZE (128u * 1024u)
 
 /* What was received from one socket and not taken apart yet. Belongs to one worker, and shares no

@@ -60,6 +60,16 @@ mtu() {
 mtu_is() {
 	[ "$(mtu "$1")" = "$2" ]
 }
+# A super-packet that is to leave as one datagram train has at most 65,000 octets: 44 frames of 1450.
+gso_frames() {
+	in_ns "$1" ip -json -details link show eth0 | jq '.[0].gso_max_segs'
+}
+gso_frames_are() {
+	[ "$(gso_frames "$1")" = "$2" ]
+}
+for name in t1 v1; do
+	check_is "$name: super-packets are of as many frames as one send takes" 44 "$(gso_frames $name)"
+done
 check_is "MTU of a tap: the underlay's, less 50" 1450 "$(mtu t1)"
 check_is "MTU of a veth" 1450 "$(mtu v1)"
 ip -n "${LAB_PREFIX}host1" link set underlay mtu 1420
@@ -73,6 +83,7 @@ done
 for name in "${!ADDRESS[@]}"; do
 	check "$name follows the segment's MTU" wait_until 3 mtu_is "$name" 1400
 done
+check "t1: so do its super-packets" wait_until 3 gso_frames_are t1 45
 check "v1 to t2: TCP with the new MTU" transfer v1 t2
 
 # ---- who sends more than the segment carries is told, and heeds it ----
@@ -92,4 +103,18 @@ check "t1 to v2: TCP between interfaces that say 1500" transfer t1 v2
 ip -n "${LAB_PREFIX}v1" link set eth0 mtu 1500
 check "v1 to v2: the same, and TCP is the first to notice" transfer v1 v2
 check_between "drops for too much are counted" 1 "$(drop_counter s1 acme/t1 oversize)" 1000
+
+# ---- without an overlay nothing is limited ----
+for name in t1 v1; do
+	check "$name: another port, in a segment of its own" \
+		ctl s1 apply - <<<"version: 1
+tenants: { acme: { segments: { lan: { ports: { $name-lan: { type: $([ "${name%?}" = t ] && echo tap || echo veth), ifname: eth1, netns: $LAB_PREFIX$name } } } } } }"
+	check_is "$name: super-packets of any size on a segment without VNI" 65535 \
+		"$(in_ns $name ip -json -details link show eth1 | jq '.[0].gso_max_segs')"
+done
+ctl s1 segment set acme/lan --vni 5002 >/dev/null || fail "cannot give a VNI"
+lan_is_limited() {
+	[ "$(in_ns t1 ip -json -details link show eth1 | jq '.[0].gso_max_segs')" = 44 ]
+}
+check "a VNI that comes later limits them" wait_until 3 lan_is_limited
 lab_finish
