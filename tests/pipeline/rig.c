@@ -16,6 +16,8 @@
 
 #define RIG_BUCKETS 1024u
 
+static void put_port(struct rig *rig, uint32_t index, uint32_t tenant, struct port *port);
+
 static struct proto_ref ref(uint32_t index)
 {
 	return (struct proto_ref){index, index + 1000};
@@ -41,7 +43,13 @@ static void *map_zeroed(size_t size)
 
 void rig_init(struct rig *rig)
 {
+	rig_init_sized(rig, RIG_BUCKETS);
+}
+
+void rig_init_sized(struct rig *rig, uint32_t buckets)
+{
 	memset(rig, 0, sizeof(*rig));
+	rig->fdb_size = FDB_MEMORY_SIZE(buckets);
 	rig->now = 1000000000;
 	rig->seconds = 1000;
 	rig->shared.event_fd = -1;
@@ -49,10 +57,9 @@ void rig_init(struct rig *rig)
 	rig->shared.shaper = shaper_new(PROTO_INDEX_CAPACITY);
 	assert_non_null(rig->shared.shaper);
 	rig->shared.stats = map_zeroed(STATS_MEMORY_SIZE);
-	rig->fdb_memory = map_zeroed(FDB_MEMORY_SIZE(RIG_BUCKETS));
-	assert_int_equal(fdb_new(&rig->shared.fdb, rig->fdb_memory, FDB_MEMORY_SIZE(RIG_BUCKETS),
-				 accept_all, NULL),
-			 0);
+	rig->fdb_memory = map_zeroed(rig->fdb_size);
+	assert_int_equal(
+		fdb_new(&rig->shared.fdb, rig->fdb_memory, rig->fdb_size, accept_all, NULL), 0);
 	assert_int_equal(worker_init(&rig->worker, 0, &rig->shared), 0);
 	rig->config = config_new();
 	assert_non_null(rig->config);
@@ -104,7 +111,7 @@ void rig_fini(struct rig *rig)
 		config_free(rig->config);
 	config_free(rig->shared.config);
 	fdb_free(rig->shared.fdb);
-	munmap(rig->fdb_memory, FDB_MEMORY_SIZE(RIG_BUCKETS));
+	munmap(rig->fdb_memory, rig->fdb_size);
 	shaper_free(rig->shared.shaper);
 	munmap(rig->shared.stats, STATS_MEMORY_SIZE);
 	pthread_mutex_destroy(&rig->shared.event_lock);
@@ -117,6 +124,22 @@ static struct config *editing(struct rig *rig)
 		rig->config = config_clone(rig->shared.config);
 	assert_non_null(rig->config);
 	return rig->config;
+}
+
+/* A port of a type that port_new() does not know. */
+static struct port *port_of(uint32_t index, const struct port_ops *ops, void *private)
+{
+	struct port *port = calloc(1, sizeof(*port));
+
+	assert_non_null(port);
+	port->ops = ops;
+	port->ref = ref(index);
+	port->references = 1;
+	port->features = ops->features;
+	port->receive_count = 1;
+	port->wait_fd = -1;
+	port->private = private;
+	return port;
 }
 
 void rig_tenant(struct rig *rig, uint32_t index)
@@ -143,6 +166,22 @@ void rig_segment(struct rig *rig, uint32_t index, uint32_t tenant, uint32_t vni,
 
 void rig_port(struct rig *rig, uint32_t index, uint32_t tenant, uint32_t features)
 {
+	struct proto_ref name = ref(index);
+	struct port *port;
+
+	assert_int_equal(port_new(&port, PROTO_PORT_MEMORY, &name, NULL, 0), 0);
+	memory_capture(port, features);
+	put_port(rig, index, tenant, port);
+}
+
+void rig_port_of(struct rig *rig, uint32_t index, uint32_t tenant, const struct port_ops *ops,
+		 void *private)
+{
+	put_port(rig, index, tenant, port_of(index, ops, private));
+}
+
+static void put_port(struct rig *rig, uint32_t index, uint32_t tenant, struct port *port)
+{
 	struct proto_port record = {
 		.ref = ref(index),
 		.tenant = tenant == RIG_UPLINK ? (struct proto_ref){RIG_UPLINK, 0} : ref(tenant),
@@ -150,10 +189,7 @@ void rig_port(struct rig *rig, uint32_t index, uint32_t tenant, uint32_t feature
 		.flags = PROTO_PORT_ADMIN_UP,
 		.mtu = 65521,
 	};
-	struct port *port;
 
-	assert_int_equal(port_new(&port, PROTO_PORT_MEMORY, &record.ref, NULL, 0), 0);
-	memory_capture(port, features);
 	assert_int_equal(config_set_port(editing(rig), &record, port), 0);
 }
 
@@ -190,18 +226,30 @@ void rig_remove_tenant(struct rig *rig, uint32_t index)
 	assert_int_equal(config_del_tenant(editing(rig), &tenant), 0);
 }
 
-void rig_vtep(struct rig *rig, uint32_t index)
+static void put_vtep(struct rig *rig, uint32_t index, struct port *port)
 {
 	struct proto_vtep record = {
 		.ref = ref(index),
 		.local = {.family = AF_INET, .bytes = {198, 51, 100, 1}},
 		.udp_port = 4789,
 	};
+
+	assert_int_equal(config_set_vtep(editing(rig), &record, port), 0);
+}
+
+void rig_vtep(struct rig *rig, uint32_t index)
+{
+	struct proto_ref name = ref(index);
 	struct port *port;
 
-	assert_int_equal(port_new(&port, PROTO_PORT_MEMORY, &record.ref, NULL, 0), 0);
+	assert_int_equal(port_new(&port, PROTO_PORT_MEMORY, &name, NULL, 0), 0);
 	memory_capture(port, 0);
-	assert_int_equal(config_set_vtep(editing(rig), &record, port), 0);
+	put_vtep(rig, index, port);
+}
+
+void rig_vtep_of(struct rig *rig, uint32_t index, const struct port_ops *ops, void *private)
+{
+	put_vtep(rig, index, port_of(index, ops, private));
 }
 
 static struct proto_addr peer_address(uint32_t index)

@@ -21,11 +21,14 @@ struct rig {
 	struct worker worker;
 	struct config *config; /* being edited until rig_start() */
 	void *fdb_memory;
+	size_t fdb_size;
 	uint64_t now; /* ns; tests move it */
 	uint32_t seconds;
 };
 
 void rig_init(struct rig *rig);
+/* The same with an FDB of so many buckets, a power of two. */
+void rig_init_sized(struct rig *rig, uint32_t buckets);
 /* Checks what rig_check() does, and frees it. */
 void rig_fini(struct rig *rig);
 /* Checks that every port's counters add up, and that no packet is lost when none waits. */
@@ -36,6 +39,9 @@ void rig_segment(struct rig *rig, uint32_t index, uint32_t tenant, uint32_t vni,
 		 uint32_t flags);
 /* A memory port that takes these offloads (PORT_CAN_*). */
 void rig_port(struct rig *rig, uint32_t index, uint32_t tenant, uint32_t features);
+/* A port of the caller's own type; the operations get `private`, and nothing is opened. */
+void rig_port_of(struct rig *rig, uint32_t index, uint32_t tenant, const struct port_ops *ops,
+		 void *private);
 void rig_member(struct rig *rig, uint32_t port, uint32_t segment, uint16_t vid);
 /* Removes; the index may be used again by what follows. */
 void rig_remove_port(struct rig *rig, uint32_t index);
@@ -44,6 +50,7 @@ void rig_remove_tenant(struct rig *rig, uint32_t index);
 void rig_port_admin(struct rig *rig, uint32_t index, bool up);
 /* A VTEP on a memory port, and peers with addresses 192.0.2.(1 + index) that segments flood to. */
 void rig_vtep(struct rig *rig, uint32_t index);
+void rig_vtep_of(struct rig *rig, uint32_t index, const struct port_ops *ops, void *private);
 void rig_peer(struct rig *rig, uint32_t index, uint32_t segment);
 /* Publishes what was configured. The next edit starts from a copy. */
 void rig_commit(struct rig *rig);
