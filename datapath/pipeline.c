@@ -24,10 +24,13 @@ static void shape_receive(struct worker *worker, struct batch *batch)
 static void forward(struct worker *worker, struct batch *batch)
 {
 	struct replication state = {0};
-	struct batch out = {0};
+	struct batch out;
 	bool more;
 
-	stage_lookup(worker, batch);
+	if (!stage_lookup(worker, batch)) {
+		shape_receive(worker, batch);
+		return;
+	}
 	do {
 		out.count = 0;
 		more = stage_replicate(worker, batch, &state, &out);
@@ -48,7 +51,7 @@ static void shape_send(struct worker *worker, struct batch *batch)
 void pipeline_receive(struct worker *worker, struct batch *batch)
 {
 	struct packet_list replies;
-	struct batch reply = {0};
+	struct batch reply;
 
 	packet_list_init(&replies);
 	stage_parse(worker, batch);
@@ -57,6 +60,7 @@ void pipeline_receive(struct worker *worker, struct batch *batch)
 	stage_learn(worker, batch);
 	shape_send(worker, batch);
 
+	reply.count = 0;
 	while (replies.first != NULL) {
 		batch_add(&reply, packet_list_pop(&replies));
 		if (batch_full(&reply) || replies.first == NULL) {

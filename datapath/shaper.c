@@ -64,6 +64,7 @@ struct shaper {
 	pthread_mutex_t lock; /* between callers of shaper_set() */
 	/* Identities of gates whose rate changed, the last CHANGES of all that were counted. */
 	alignas(64) _Atomic uint64_t change_count;
+	_Atomic uint32_t limited[SHAPER_KIND_COUNT]; /* gates of the kind that have a rate */
 	_Atomic uint32_t changes[CHANGES];
 	struct gate gates[];
 };
@@ -231,6 +232,10 @@ void shaper_set(struct shaper *shaper, enum shaper_kind kind, uint32_t index, ui
 	old_rate = shaper_rate(shaper, kind, index);
 	if (rate != old_rate) {
 		gate_set(&shaper->gates[id], old_rate, rate, now);
+		if (old_rate == 0)
+			atomic_fetch_add_explicit(&shaper->limited[kind], 1, memory_order_relaxed);
+		else if (rate == 0)
+			atomic_fetch_sub_explicit(&shaper->limited[kind], 1, memory_order_relaxed);
 		/* A worker that reads this entry must see that it took the place of an older one.
 		 */
 		count = atomic_load_explicit(&shaper->change_count, memory_order_relaxed);
@@ -333,6 +338,21 @@ static enum shaper_verdict enqueue(struct shaper_worker *worker, enum shaper_kin
 	packet_list_append(&queue->list, packet);
 	count_packets(worker, id, 1, packet->wire_size);
 	return SHAPER_QUEUED;
+}
+
+bool shaper_is_idle(const struct shaper_worker *worker, enum shaper_kind kind)
+{
+	return worker->packets == 0 &&
+	       atomic_load_explicit(&worker->shaper->limited[kind], memory_order_relaxed) == 0;
+}
+
+bool shaper_is_open(const struct shaper_worker *worker, enum shaper_kind kind, uint32_t index)
+{
+	size_t id = gate_id(worker->shaper, kind, index);
+	uint64_t word = atomic_load_explicit(&worker->shaper->gates[id].word, memory_order_relaxed);
+
+	return (word & WORD_LIMITED) == 0 &&
+	       (worker->packets == 0 || worker->queues[id].list.count == 0);
 }
 
 enum shaper_verdict shaper_offer(struct shaper_worker *worker, enum shaper_kind kind,

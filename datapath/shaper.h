@@ -101,6 +101,11 @@ struct shaper_worker *shaper_worker_new(struct shaper *shaper);
 /* Every queue must be empty: see shaper_drain(). */
 void shaper_worker_free(struct shaper_worker *worker);
 
+/* Whether every gate of the kind is open to all: none has a rate, and nothing waits here. */
+bool shaper_is_idle(const struct shaper_worker *worker, enum shaper_kind kind);
+/* Whether the gate has no rate and nothing waits here for it: shaper_offer() would let any pass. */
+bool shaper_is_open(const struct shaper_worker *worker, enum shaper_kind kind, uint32_t index);
+
 /*
  * Offers a packet, which costs wire_size octets. SHAPER_PASS: charged, the caller goes on with it.
  * SHAPER_QUEUED: it waits, the shaper owns it. SHAPER_FULL: the queue is full, the caller drops it.

@@ -62,9 +62,10 @@ static void count_sent(struct worker *worker, const struct packet *packet)
 	}
 }
 
-void stage_lookup(struct worker *worker, struct batch *batch)
+bool stage_lookup(struct worker *worker, struct batch *batch)
 {
 	unsigned kept = 0;
+	bool flood = false;
 
 	for (unsigned i = 0; i < batch->count; i++) {
 		struct packet *packet = batch->packets[i];
@@ -78,10 +79,13 @@ void stage_lookup(struct worker *worker, struct batch *batch)
 
 		count_sent(worker, packet);
 		reason = lookup(worker, packet);
-		if (reason != DROP_NONE)
+		if (reason != DROP_NONE) {
 			account_drop(worker, packet, reason);
-		else
-			batch->packets[kept++] = packet;
+			continue;
+		}
+		flood |= packet->port_out == PROTO_NO_INDEX;
+		batch->packets[kept++] = packet;
 	}
 	batch->count = kept;
+	return flood;
 }

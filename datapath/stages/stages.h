@@ -20,8 +20,11 @@ void stage_classify(struct worker *worker, struct batch *batch);
 void stage_admit(struct worker *worker, struct batch *batch, struct packet_list *replies);
 /* Learns where the source is. */
 void stage_learn(struct worker *worker, struct batch *batch);
-/* Finds the port or peer of the destination; port_out is PROTO_NO_INDEX for a flood. */
-void stage_lookup(struct worker *worker, struct batch *batch);
+/*
+ * Finds the port or peer of the destination; port_out is PROTO_NO_INDEX for a flood. Returns
+ * whether there is any: else nothing is to be replicated.
+ */
+bool stage_lookup(struct worker *worker, struct batch *batch);
 
 /* Where the replication of a batch goes on. */
 struct replication {

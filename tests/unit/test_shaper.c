@@ -119,6 +119,35 @@ static void unlimited_gate_passes_everything(void **state)
 	assert_int_equal(release(fixture), 0);
 }
 
+/* What a stage asks before it offers anything: open gates need no offer. */
+static void open_gates_are_told(void **state)
+{
+	struct fixture *fixture = *state;
+	struct shaper_worker *worker = fixture->worker;
+
+	assert_true(shaper_is_idle(worker, SHAPER_PORT_RECEIVE));
+	set_rate(fixture, 8000000);
+	assert_false(shaper_is_idle(worker, SHAPER_PORT_RECEIVE));
+	assert_true(shaper_is_idle(worker, SHAPER_PORT_SEND));
+	assert_false(shaper_is_open(worker, GATE));
+	assert_true(shaper_is_open(worker, SHAPER_PORT_RECEIVE, 3));
+	set_rate(fixture, 16000000);
+	assert_false(shaper_is_idle(worker, SHAPER_PORT_RECEIVE));
+
+	/* Without a rate, newcomers still go behind what waits; elsewhere they pass. */
+	assert_int_equal(offer_many(fixture, 1000, 10), 0);
+	set_rate(fixture, 0);
+	assert_false(shaper_is_idle(worker, SHAPER_PORT_RECEIVE));
+	assert_false(shaper_is_idle(worker, SHAPER_PORT_SEND));
+	assert_false(shaper_is_open(worker, GATE));
+	assert_true(shaper_is_open(worker, SHAPER_PORT_RECEIVE, 3));
+	assert_true(shaper_is_open(fixture->other, GATE));
+	assert_true(shaper_is_idle(fixture->other, SHAPER_PORT_RECEIVE));
+	assert_int_equal(run_until(fixture, fixture->now + SECOND), 9);
+	assert_true(shaper_is_open(worker, GATE));
+	assert_true(shaper_is_idle(worker, SHAPER_PORT_RECEIVE));
+}
+
 static void quantum_is_a_millisecond(void **state)
 {
 	struct fixture *fixture = *state;
@@ -404,6 +433,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(unlimited_gate_passes_everything),
+		TEST(open_gates_are_told),
 		TEST(quantum_is_a_millisecond),
 		TEST(queue_is_bounded_in_time),
 		TEST(slow_gate_has_room_for_two),
