@@ -14,22 +14,25 @@
 
 static_assert(REACH < FDB_STRIPE_BUCKETS, "a writer reaches into two stripes at most");
 
-void fdb_prefetch(const struct fdb *fdb, uint64_t key)
+uint32_t fdb_prefetch(const struct fdb *fdb, uint64_t key)
 {
-	__builtin_prefetch(&fdb->buckets[fdb_home_of(fdb, key)]);
+	uint32_t home = fdb_home_of(fdb, key);
+
+	__builtin_prefetch(&fdb->buckets[home]);
+	return home;
 }
 
 bool fdb_lookup(const struct fdb *fdb, uint64_t key, uint32_t *destination)
 {
-	return fdb_lookup_fresh(fdb, key, 0, UINT32_MAX, destination);
+	return fdb_lookup_at(fdb, fdb_home_of(fdb, key), key, 0, UINT32_MAX, destination);
 }
 
-bool fdb_lookup_fresh(const struct fdb *fdb, uint64_t key, uint32_t now, uint32_t ageing,
-		      uint32_t *destination)
+bool fdb_lookup_at(const struct fdb *fdb, uint32_t home, uint64_t key, uint32_t now,
+		   uint32_t ageing, uint32_t *destination)
 {
 	uint64_t value;
 
-	if (fdb_find(fdb, fdb_home_of(fdb, key), key, &value) == NULL)
+	if (fdb_find(fdb, home, key, &value) == NULL)
 		return false;
 	if ((value & FDB_FLAG_STATIC) == 0 && fdb_value_age(value, now) > ageing)
 		return false;
@@ -240,7 +243,12 @@ static enum fdb_learned learn_locked(struct fdb *fdb, uint32_t home, uint64_t ke
 
 enum fdb_learned fdb_learn(struct fdb *fdb, uint64_t key, uint32_t destination, uint32_t now)
 {
-	uint32_t home = fdb_home_of(fdb, key);
+	return fdb_learn_at(fdb, fdb_home_of(fdb, key), key, destination, now);
+}
+
+enum fdb_learned fdb_learn_at(struct fdb *fdb, uint32_t home, uint64_t key, uint32_t destination,
+			      uint32_t now)
+{
 	enum fdb_learned learned;
 	uint64_t value;
 	struct fdb_entry *entry = fdb_find(fdb, home, key, &value);

@@ -54,18 +54,22 @@ static inline uint32_t fdb_key_segment(uint64_t key)
 	return (uint32_t)(key >> 47);
 }
 
-/* Asks for the cache line that fdb_lookup() will read. */
-void fdb_prefetch(const struct fdb *fdb, uint64_t key);
+/*
+ * Returns where the key is searched for, which the functions below want, so that it is computed
+ * once; and asks for the cache line that they will read.
+ */
+uint32_t fdb_prefetch(const struct fdb *fdb, uint64_t key);
 
 /* Returns true and the destination (FDB_TO_PORT or FDB_TO_PEER and an index) if the key is known.
  */
 bool fdb_lookup(const struct fdb *fdb, uint64_t key, uint32_t *destination);
 /*
- * The same, but a learned entry that was not seen for longer than ageing seconds is as good as
- * gone, though fdb_age() has not come by yet. now: seconds of CLOCK_BOOTTIME.
+ * The same at the place that fdb_prefetch() returned, but a learned entry that was not seen for
+ * longer than ageing seconds is as good as gone, though fdb_age() has not come by yet. now: seconds
+ * of CLOCK_BOOTTIME.
  */
-bool fdb_lookup_fresh(const struct fdb *fdb, uint64_t key, uint32_t now, uint32_t ageing,
-		      uint32_t *destination);
+bool fdb_lookup_at(const struct fdb *fdb, uint32_t home, uint64_t key, uint32_t now,
+		   uint32_t ageing, uint32_t *destination);
 
 enum fdb_learned {
 	FDB_KNOWN, /* nothing new; last seen is written at most once a second */
@@ -89,6 +93,9 @@ enum fdb_learned {
  * newcomer's own destination holds as many or more, only an entry of its own gives way.
  */
 enum fdb_learned fdb_learn(struct fdb *fdb, uint64_t key, uint32_t destination, uint32_t now);
+/* The same at the place that fdb_prefetch() returned. */
+enum fdb_learned fdb_learn_at(struct fdb *fdb, uint32_t home, uint64_t key, uint32_t destination,
+			      uint32_t now);
 
 /*
  * Adds an entry or changes the one that is there, and makes it static. Returns 0, -EINVAL when the

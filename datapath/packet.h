@@ -94,7 +94,6 @@ struct packet {
 	uint32_t outer_vni;
 	uint8_t outer_tos;
 
-	uint64_t fdb_key;
 	struct packet *next; /* in a list or queue */
 	uint32_t references; /* private: 1 for the packet, 1 for each slice elsewhere in its head */
 	struct packet_slice slices[PACKET_SLICES];

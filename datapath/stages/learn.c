@@ -32,21 +32,38 @@ static void learned(struct worker *worker, const struct packet *packet, enum fdb
 	}
 }
 
+static uint32_t source_of(const struct packet *packet)
+{
+	return (packet->flags & PACKET_FROM_OVERLAY) != 0 ? FDB_TO_PEER | packet->peer_out
+							  : FDB_TO_PORT | packet->port_in;
+}
+
+/* What is to be learned from a packet, and from those like it that follow. */
+struct lesson {
+	const struct packet *packet;
+	uint64_t key;
+	uint32_t destination, home;
+};
+
 void stage_learn(struct worker *worker, struct batch *batch)
 {
-	uint64_t keys[BATCH_SIZE];
+	struct lesson lessons[BATCH_SIZE];
+	const struct lesson *last = NULL;
+	unsigned count = 0;
 
 	for (unsigned i = 0; i < batch->count; i++) {
-		keys[i] = fdb_key(batch->packets[i]->segment, batch->packets[i]->data + 6);
-		fdb_prefetch(worker->shared->fdb, keys[i]);
-	}
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct packet *packet = batch->packets[i];
-		uint32_t destination = (packet->flags & PACKET_FROM_OVERLAY) != 0
-					       ? FDB_TO_PEER | packet->peer_out
-					       : FDB_TO_PORT | packet->port_in;
+		const struct packet *packet = batch->packets[i];
+		uint64_t key = fdb_key(packet->segment, packet->data + 6);
+		uint32_t destination = source_of(packet);
 
-		learned(worker, packet,
-			fdb_learn(worker->shared->fdb, keys[i], destination, worker->now_seconds));
+		if (last != NULL && key == last->key && destination == last->destination)
+			continue;
+		lessons[count] = (struct lesson){packet, key, destination,
+						 fdb_prefetch(worker->shared->fdb, key)};
+		last = &lessons[count++];
 	}
+	for (unsigned i = 0; i < count; i++)
+		learned(worker, lessons[i].packet,
+			fdb_learn_at(worker->shared->fdb, lessons[i].home, lessons[i].key,
+				     lessons[i].destination, worker->now_seconds));
 }

@@ -1,51 +1,97 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datapath/stages/stages.h"
 
-static enum drop_reason to_peer(const struct config *config, struct packet *packet, uint32_t peer)
+/*
+ * Where packets go that have the same destination MAC in the same segment and come from the same
+ * port: a run of them is looked up once.
+ */
+struct route {
+	uint64_t key; /* 0: a group address, which is flooded */
+	uint32_t home;
+	uint32_t port_in;
+	bool overlay;
+	uint32_t port_out, peer_out, port_out_incarnation;
+	enum drop_reason reason;
+};
+
+static void to_peer(const struct config *config, const struct packet *packet, uint32_t peer,
+		    struct route *route)
 {
 	const struct config_segment *segment = &config->segments[packet->segment];
 
 	/* An entry may be older than the configuration: then the destination is unknown. */
 	if (!config_segment_has_peer(segment, peer))
-		return DROP_NONE;
-	if ((packet->flags & PACKET_FROM_OVERLAY) != 0)
-		return DROP_OVERLAY_LOOP;
-	if (config->vtep == PROTO_NO_INDEX)
-		return DROP_NO_VTEP;
-	packet->peer_out = peer;
-	packet->port_out = config->vtep;
-	packet->port_out_incarnation = config->ports[config->vtep].incarnation;
-	return DROP_NONE;
+		return;
+	if (route->overlay) {
+		route->reason = DROP_OVERLAY_LOOP;
+	} else if (config->vtep == PROTO_NO_INDEX) {
+		route->reason = DROP_NO_VTEP;
+	} else {
+		route->peer_out = peer;
+		route->port_out = config->vtep;
+		route->port_out_incarnation = config->ports[config->vtep].incarnation;
+	}
 }
 
-static enum drop_reason to_port(const struct config *config, struct packet *packet, uint32_t index)
+static void to_port(const struct config *config, const struct packet *packet, uint32_t index,
+		    struct route *route)
 {
 	const struct config_port *port = config_port(config, index);
 	uint16_t vid;
 
 	if (port == NULL || !config_port_carries(port, packet->segment, &vid))
-		return DROP_NONE;
-	if (index == packet->port_in)
-		return DROP_SAME_PORT;
-	if (!port->admin_up || port->port == NULL)
-		return DROP_PORT_DOWN;
-	packet->port_out = index;
-	packet->port_out_incarnation = port->incarnation;
-	return DROP_NONE;
+		return;
+	if (index == packet->port_in) {
+		route->reason = DROP_SAME_PORT;
+	} else if (!port->admin_up || port->port == NULL) {
+		route->reason = DROP_PORT_DOWN;
+	} else {
+		route->port_out = index;
+		route->port_out_incarnation = port->incarnation;
+	}
 }
 
-static enum drop_reason lookup(struct worker *worker, struct packet *packet)
+/* Finds the way of a packet whose key and home are in the route. */
+static void find_route(struct worker *worker, const struct packet *packet, struct route *route)
 {
+	const struct config *config = worker->config;
 	uint32_t destination;
 
-	packet->port_out = packet->peer_out = PROTO_NO_INDEX;
-	if ((packet->flags & PACKET_GROUP) == 0 &&
-	    fdb_lookup_fresh(worker->shared->fdb, packet->fdb_key, worker->now_seconds,
-			     worker->config->segments[packet->segment].ageing, &destination))
-		return (destination & FDB_TO_PEER) != 0
-			       ? to_peer(worker->config, packet, destination & FDB_INDEX_MASK)
-			       : to_port(worker->config, packet, destination & FDB_INDEX_MASK);
-	return DROP_NONE;
+	route->port_out = route->peer_out = PROTO_NO_INDEX;
+	route->port_out_incarnation = 0;
+	route->reason = DROP_NONE;
+	if (route->key == 0 ||
+	    !fdb_lookup_at(worker->shared->fdb, route->home, route->key, worker->now_seconds,
+			   config->segments[packet->segment].ageing, &destination))
+		return;
+	if ((destination & FDB_TO_PEER) != 0)
+		to_peer(config, packet, destination & FDB_INDEX_MASK, route);
+	else
+		to_port(config, packet, destination & FDB_INDEX_MASK, route);
+}
+
+/* Finds which runs there are and asks for their places; which[i]: the run of packet i. */
+static void find_runs(const struct worker *worker, const struct batch *batch, struct route *routes,
+		      uint8_t *which)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < batch->count; i++) {
+		const struct packet *packet = batch->packets[i];
+		bool overlay = (packet->flags & PACKET_FROM_OVERLAY) != 0;
+		bool group = (packet->flags & PACKET_GROUP) != 0;
+		uint64_t key = group ? 0 : fdb_key(packet->segment, packet->data);
+
+		if (count == 0 || key != routes[count - 1].key ||
+		    packet->port_in != routes[count - 1].port_in ||
+		    overlay != routes[count - 1].overlay) {
+			routes[count].key = key;
+			routes[count].port_in = packet->port_in;
+			routes[count].overlay = overlay;
+			routes[count++].home = group ? 0 : fdb_prefetch(worker->shared->fdb, key);
+		}
+		which[i] = (uint8_t)(count - 1);
+	}
 }
 
 /* Counts what the sender's tenant put into the switch, now that its shaper let it pass. */
@@ -64,26 +110,29 @@ static void count_sent(struct worker *worker, const struct packet *packet)
 
 bool stage_lookup(struct worker *worker, struct batch *batch)
 {
-	unsigned kept = 0;
+	struct route routes[BATCH_SIZE];
+	uint8_t which[BATCH_SIZE];
+	unsigned kept = 0, found = 0;
 	bool flood = false;
 
+	find_runs(worker, batch, routes, which);
 	for (unsigned i = 0; i < batch->count; i++) {
 		struct packet *packet = batch->packets[i];
+		struct route *route = &routes[which[i]];
 
-		packet->fdb_key = fdb_key(packet->segment, packet->data);
-		fdb_prefetch(worker->shared->fdb, packet->fdb_key);
-	}
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct packet *packet = batch->packets[i];
-		enum drop_reason reason;
-
+		if (which[i] == found) {
+			find_route(worker, packet, route);
+			found++;
+		}
 		count_sent(worker, packet);
-		reason = lookup(worker, packet);
-		if (reason != DROP_NONE) {
-			account_drop(worker, packet, reason);
+		if (route->reason != DROP_NONE) {
+			account_drop(worker, packet, route->reason);
 			continue;
 		}
-		flood |= packet->port_out == PROTO_NO_INDEX;
+		packet->port_out = route->port_out;
+		packet->peer_out = route->peer_out;
+		packet->port_out_incarnation = route->port_out_incarnation;
+		flood |= route->port_out == PROTO_NO_INDEX;
 		batch->packets[kept++] = packet;
 	}
 	batch->count = kept;

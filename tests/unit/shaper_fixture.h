@@ -36,7 +36,7 @@ static inline uint64_t random_below(uint64_t *state, uint64_t bound)
 	return random_next(state) % bound;
 }
 
-/* A packet of so many wire octets; its number is in fdb_key, its gate's index in tenant. */
+/* A packet of so many wire octets; its number is in flow_hash, its gate's index in tenant. */
 static inline struct packet *test_packet(uint32_t index, uint32_t wire_size, uint64_t number)
 {
 	struct packet *packet = calloc(1, sizeof(*packet));
@@ -44,7 +44,7 @@ static inline struct packet *test_packet(uint32_t index, uint32_t wire_size, uin
 	assert_non_null(packet);
 	packet->wire_size = wire_size;
 	packet->tenant = index;
-	packet->fdb_key = number;
+	packet->flow_hash = (uint32_t)number;
 	packet->gate = 0xff;
 	return packet;
 }

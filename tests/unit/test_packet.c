@@ -85,7 +85,7 @@ static void test_new_is_empty(void **state)
 	packet->flags = 0xff;
 	packet->port_out = 7;
 	packet->offload.gso_type = 1;
-	packet->fdb_key = 9;
+	packet->vlan_tci = 9;
 	packet->slice_count = 0;
 	packet_free(*state, packet);
 
@@ -93,7 +93,7 @@ static void test_new_is_empty(void **state)
 	assert_int_equal(packet->flags, 0);
 	assert_int_equal(packet->port_out, 0);
 	assert_int_equal(packet->offload.gso_type, 0);
-	assert_int_equal(packet->fdb_key, 0);
+	assert_int_equal(packet->vlan_tci, 0);
 	assert_int_equal(packet->head_size, 0);
 	assert_null(packet->next);
 	packet_free(*state, packet);

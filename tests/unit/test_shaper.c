@@ -45,7 +45,7 @@ static enum shaper_verdict offer(struct fixture *fixture, uint32_t wire_size)
 	if (verdict != SHAPER_FULL)
 		fixture->number++;
 	if (verdict == SHAPER_PASS) {
-		assert_int_equal(packet->fdb_key, fixture->next_number);
+		assert_int_equal(packet->flow_hash, fixture->next_number);
 		fixture->next_number++;
 	}
 	if (verdict != SHAPER_QUEUED)
@@ -74,7 +74,7 @@ static unsigned release(struct fixture *fixture)
 		assert_in_range(batch.count, 1, BATCH_SIZE);
 		for (unsigned i = 0; i < batch.count; i++, count++) {
 			assert_int_equal(batch.packets[i]->gate, SHAPER_PORT_RECEIVE);
-			assert_int_equal(batch.packets[i]->fdb_key, fixture->next_number);
+			assert_int_equal(batch.packets[i]->flow_hash, fixture->next_number);
 			fixture->next_number++;
 			free(batch.packets[i]);
 		}
@@ -401,7 +401,7 @@ static void drain_gives_back_one_gate(void **state)
 	packet_list_append(&list, test_packet(0, 1, 0));
 	shaper_drain(fixture->worker, GATE, &list);
 	assert_int_equal(list.count, 11);
-	assert_int_equal(list.first->next->fdb_key, 1);
+	assert_int_equal(list.first->next->flow_hash, 1);
 	shaper_drain(fixture->worker, GATE, &list);
 	assert_int_equal(test_free_list(&list), 11);
 	assert_int_equal(test_backlog(fixture->worker), 2);

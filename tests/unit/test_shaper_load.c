@@ -60,7 +60,7 @@ static void fuzz_take(struct fuzz *fuzz, unsigned w, unsigned gate, struct packe
 {
 	assert_int_equal(packet->tenant, gate % FUZZ_INDICES);
 	assert_int_equal(packet->gate, gate / FUZZ_INDICES);
-	assert_true(packet->fdb_key == fuzz->first[w][gate]);
+	assert_true(packet->flow_hash == fuzz->first[w][gate]);
 	fuzz->first[w][gate]++;
 	fuzz->octets[w] -= packet->wire_size;
 	free(packet);
@@ -225,7 +225,7 @@ static void many_gates_with_little(void **state)
 
 			if (shaper_offer(worker, SHAPER_PORT_SEND, index, packet, now) ==
 			    SHAPER_PASS) {
-				due[i] += packet->fdb_key;
+				due[i] += packet->flow_hash;
 				free(packet);
 			}
 		}
@@ -237,7 +237,7 @@ static void many_gates_with_little(void **state)
 				uint64_t *time = &due[batch.packets[i]->tenant - 31000];
 
 				assert_true(now >= *time && now < *time + 2 * WHEEL_SLACK);
-				*time += batch.packets[i]->fdb_key;
+				*time += batch.packets[i]->flow_hash;
 				free(batch.packets[i]);
 			}
 			released += batch.count;
