@@ -1,45 +1,86 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datapath/account.h"
 
-void account_received(struct worker *worker, const struct packet *packet, uint32_t octets)
+/* A port that packets came in on, unless it is gone. */
+static const struct config_port *find_port(const struct worker *worker, uint32_t index,
+					   uint32_t incarnation)
 {
-	struct stats_port *port = account_port_in(worker, packet);
+	const struct config_port *port = config_port(worker->config, index);
 
-	if (port == NULL)
+	return port != NULL && port->incarnation == incarnation ? port : NULL;
+}
+
+/* The counters of the port that the packet came in on; NULL when that port is gone. */
+static struct stats_port *port_in(struct worker *worker, const struct packet *packet)
+{
+	return find_port(worker, packet->port_in, packet->port_in_incarnation) == NULL
+		       ? NULL
+		       : &worker->stats->ports[packet->port_in];
+}
+
+void account_received(struct worker *worker, const struct account_run *run)
+{
+	struct stats_port *stats;
+
+	if (run->frames == 0 || find_port(worker, run->index, run->incarnation) == NULL)
 		return;
-	account_add(&port->rx_packets, packet->frame_count);
-	account_add(&port->rx_bytes, octets);
+	stats = &worker->stats->ports[run->index];
+	account_add(&stats->rx_packets, run->frames);
+	account_add(&stats->rx_bytes, run->octets);
+}
+
+void account_admitted(struct worker *worker, const struct account_run *run)
+{
+	struct stats_segment *stats = &worker->stats->segments[run->index];
+
+	if (run->frames == 0)
+		return;
+	account_add(&stats->packets, run->frames);
+	account_add(&stats->bytes, run->octets);
+}
+
+void account_passed(struct worker *worker, const struct account_run *run)
+{
+	const struct config_port *port = find_port(worker, run->index, run->incarnation);
+	struct stats_tenant *stats;
+
+	if (run->frames == 0 || port == NULL || port->tenant == PROTO_NO_INDEX)
+		return;
+	stats = &worker->stats->tenants[port->tenant];
+	account_add(&stats->send_packets, run->frames);
+	account_add(&stats->send_bytes, run->octets);
+}
+
+void account_sent(struct worker *worker, const struct account_run *run, uint32_t port_out)
+{
+	const struct config_port *port = config_port(worker->config, port_out);
+	struct stats_port *out = &worker->stats->ports[port_out];
+
+	if (run->frames == 0)
+		return;
+	if (find_port(worker, run->index, run->incarnation) != NULL)
+		account_add(&worker->stats->ports[run->index].forwarded, run->frames);
+	account_add(&out->tx_packets, run->frames);
+	account_add(&out->tx_bytes, run->octets);
+	if (port->tenant != PROTO_NO_INDEX) {
+		struct stats_tenant *tenant = &worker->stats->tenants[port->tenant];
+
+		account_add(&tenant->receive_packets, run->frames);
+		account_add(&tenant->receive_bytes, run->octets);
+	}
 }
 
 void account_copied(struct worker *worker, const struct packet *packet)
 {
-	struct stats_port *port = account_port_in(worker, packet);
+	struct stats_port *port = port_in(worker, packet);
 
 	if (port != NULL)
 		account_add(&port->copies, packet->frame_count);
 }
 
-void account_sent(struct worker *worker, const struct packet *packet)
-{
-	struct stats_port *in = account_port_in(worker, packet);
-	struct stats_port *out = &worker->stats->ports[packet->port_out];
-	const struct config_port *port = config_port(worker->config, packet->port_out);
-
-	if (in != NULL)
-		account_add(&in->forwarded, packet->frame_count);
-	account_add(&out->tx_packets, packet->frame_count);
-	account_add(&out->tx_bytes, packet->wire_size);
-	if (port->tenant != PROTO_NO_INDEX) {
-		struct stats_tenant *tenant = &worker->stats->tenants[port->tenant];
-
-		account_add(&tenant->receive_packets, packet->frame_count);
-		account_add(&tenant->receive_bytes, packet->wire_size);
-	}
-}
-
 void account_queued(struct worker *worker, const struct packet *packet, int direction)
 {
-	struct stats_port *port = account_port_in(worker, packet);
+	struct stats_port *port = port_in(worker, packet);
 
 	if (port != NULL)
 		account_add(&port->queued,
@@ -49,7 +90,7 @@ void account_queued(struct worker *worker, const struct packet *packet, int dire
 void account_lost(struct worker *worker, const struct packet *packet, uint32_t frames,
 		  enum drop_reason reason)
 {
-	struct stats_port *port = account_port_in(worker, packet);
+	struct stats_port *port = port_in(worker, packet);
 
 	if (port != NULL)
 		account_add(&port->drops[reason], frames);

@@ -6,25 +6,60 @@
  * Counting what happens to packets (common/stats_layout.h), and dropping them.
  * Called by stages; each worker writes a block of its own, so plain loads and
  * stores do, made atomic only so that a reader sees no half of a word.
+ *
+ * Packets that follow each other in a batch mostly count for the same object. A stage adds them up
+ * in a run, and adds the run to the counters when another object's turn comes:
+ *
+ *	struct account_run run = {0};
+ *
+ *	for each packet:
+ *		if (!account_same_port(&run, packet)) {
+ *			account_received(worker, &run);
+ *			account_begin_port(&run, packet);
+ *		}
+ *		account_run_add(&run, packet->frame_count, octets);
+ *	account_received(worker, &run);
  */
 
 #include "datapath/worker.h"
+
+/* Frames and octets on the wire of packets in a row, of one port or segment; none at first. */
+struct account_run {
+	uint32_t index, incarnation; /* of the port that they came in on, or of the segment */
+	uint64_t frames, octets;
+};
+
+static inline bool account_same_port(const struct account_run *run, const struct packet *packet)
+{
+	return run->index == packet->port_in && run->incarnation == packet->port_in_incarnation;
+}
+
+static inline void account_begin_port(struct account_run *run, const struct packet *packet)
+{
+	*run = (struct account_run){packet->port_in, packet->port_in_incarnation, 0, 0};
+}
+
+static inline bool account_same_segment(const struct account_run *run, const struct packet *packet)
+{
+	return run->index == packet->segment && run->incarnation == packet->segment_incarnation;
+}
+
+static inline void account_begin_segment(struct account_run *run, const struct packet *packet)
+{
+	*run = (struct account_run){packet->segment, packet->segment_incarnation, 0, 0};
+}
+
+static inline void account_run_add(struct account_run *run, uint32_t frames, uint32_t octets)
+{
+	run->frames += frames;
+	run->octets += octets;
+}
 
 /* clang-tidy does not see the store. NOLINTNEXTLINE(readability-non-const-parameter) */
 static inline void account_add(uint64_t *counter, uint64_t amount)
 {
 	__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + amount,
 			 __ATOMIC_RELAXED);
-}
-
-/* The counters of the port that the packet came in on; NULL when that port is gone. */
-static inline struct stats_port *account_port_in(struct worker *worker, const struct packet *packet)
-{
-	const struct config_port *port = config_port(worker->config, packet->port_in);
-
-	if (port == NULL || port->incarnation != packet->port_in_incarnation)
-		return NULL;
-	return &worker->stats->ports[packet->port_in];
 }
 
 static inline bool account_segment_known(const struct worker *worker, const struct packet *packet)
@@ -34,12 +69,17 @@ static inline bool account_segment_known(const struct worker *worker, const stru
 	return segment != NULL && segment->incarnation == packet->segment_incarnation;
 }
 
-/* The packet came in with so many octets on the wire; frame_count is known. */
-void account_received(struct worker *worker, const struct packet *packet, uint32_t octets);
+/* A run of one port came in. */
+void account_received(struct worker *worker, const struct account_run *run);
+/* A run of one segment was admitted to it. */
+void account_admitted(struct worker *worker, const struct account_run *run);
+/* A run of one port passed its tenant's send gate. */
+void account_passed(struct worker *worker, const struct account_run *run);
+/* The kernel took a run that came in on one port, at port_out, which exists. */
+void account_sent(struct worker *worker, const struct account_run *run, uint32_t port_out);
+
 /* A copy beyond the first was made for another port, or a frame was made by the switch itself. */
 void account_copied(struct worker *worker, const struct packet *packet);
-/* The kernel took the packet at port_out. */
-void account_sent(struct worker *worker, const struct packet *packet);
 /* The packet starts or stops waiting in the shaper. */
 void account_queued(struct worker *worker, const struct packet *packet, int direction);
 /* Part of a packet that was lost in cutting it. */

@@ -66,7 +66,6 @@ static enum drop_reason admit(struct worker *worker, struct packet *packet,
 			      struct packet_list *replies)
 {
 	const struct config_segment *segment = &worker->config->segments[packet->segment];
-	struct stats_segment *stats = &worker->stats->segments[packet->segment];
 
 	if (!is_source(packet->data + 6))
 		return DROP_SOURCE_MAC;
@@ -77,23 +76,29 @@ static enum drop_reason admit(struct worker *worker, struct packet *packet,
 		reply_too_big(worker, packet, segment->mtu, replies);
 		return DROP_OVERSIZE;
 	}
-	account_add(&stats->packets, packet->frame_count);
-	account_add(&stats->bytes, packet->wire_size);
 	return DROP_NONE;
 }
 
 void stage_admit(struct worker *worker, struct batch *batch, struct packet_list *replies)
 {
+	struct account_run run = {0};
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < batch->count; i++) {
 		struct packet *packet = batch->packets[i];
 		enum drop_reason reason = admit(worker, packet, replies);
 
-		if (reason != DROP_NONE)
+		if (reason != DROP_NONE) {
 			account_drop(worker, packet, reason);
-		else
-			batch->packets[kept++] = packet;
+			continue;
+		}
+		if (!account_same_segment(&run, packet)) {
+			account_admitted(worker, &run);
+			account_begin_segment(&run, packet);
+		}
+		account_run_add(&run, packet->frame_count, packet->wire_size);
+		batch->packets[kept++] = packet;
 	}
 	batch->count = kept;
+	account_admitted(worker, &run);
 }

@@ -1,17 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <linux/if_ether.h>
+
 #include "datapath/ecn.h"
 #include "datapath/stages/parse.h"
 #include "datapath/stages/recover.h"
 #include "datapath/stages/stages.h"
 #include "datapath/vlan.h"
-
-/* Octets on the wire: parse takes a tag off, with which every frame came in. */
-static uint32_t received_size(const struct packet *packet, enum drop_reason reason)
-{
-	if (reason != DROP_NONE || (packet->flags & PACKET_TAGGED) == 0)
-		return packet->wire_size;
-	return packet->wire_size + packet->frame_count * VLAN_TAG_SIZE;
-}
 
 static enum drop_reason parse(const struct config *config, struct packet *packet)
 {
@@ -27,24 +21,37 @@ static enum drop_reason parse(const struct config *config, struct packet *packet
 
 void stage_parse(struct worker *worker, struct batch *batch)
 {
+	struct account_run run = {0};
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < batch->count; i++) {
 		struct packet *packet = batch->packets[i];
 		enum drop_reason reason = packet->drop;
+		uint32_t octets = packet->size;
 
 		packet->segment = packet->port_out = packet->peer_out = PROTO_NO_INDEX;
-		packet->frame_count = 1;
-		packet->wire_size = packet->size;
 		if (reason == DROP_NONE)
 			reason = parse(worker->config, packet);
-		account_received(worker, packet, received_size(packet, reason));
-		if (reason != DROP_NONE)
+		if (!account_same_port(&run, packet)) {
+			account_received(worker, &run);
+			account_begin_port(&run, packet);
+		}
+		if (reason != DROP_NONE) {
+			packet->frame_count = 1;
+			packet->wire_size = octets;
+			account_run_add(&run, 1, octets);
 			account_drop(worker, packet, reason);
-		else
-			batch->packets[kept++] = packet;
+			continue;
+		}
+		/* Every frame came in with the tag that parse has taken off. */
+		octets = packet->wire_size;
+		if ((packet->flags & PACKET_TAGGED) != 0)
+			octets += packet->frame_count * VLAN_TAG_SIZE;
+		account_run_add(&run, packet->frame_count, octets);
+		batch->packets[kept++] = packet;
 	}
 	batch->count = kept;
+	account_received(worker, &run);
 }
 
 static void enter_segment(const struct config *config, struct packet *packet, uint32_t index)
@@ -54,15 +61,13 @@ static void enter_segment(const struct config *config, struct packet *packet, ui
 	packet->segment = index;
 	packet->segment_incarnation = segment->incarnation;
 	packet->tenant = segment->tenant;
-	packet->tenant_incarnation = config->tenants[segment->tenant].incarnation;
+	packet->tenant_incarnation = segment->tenant_incarnation;
 }
 
 /* Whether there is a tag in the frame behind the one that parse took off. */
 static bool has_inner_tag(const struct packet *packet)
 {
-	const uint8_t *type = packet_at(packet, 12, 2);
-
-	return type != NULL && vlan_is_tpid((uint16_t)(type[0] << 8 | type[1]));
+	return packet->l3_offset > ETH_HLEN;
 }
 
 /* Enters the segment of a frame that is untagged for us, and whose own tags stay with it. */
@@ -127,17 +132,30 @@ static enum drop_reason classify_overlay(const struct config *config, struct pac
 	return reason;
 }
 
+/* The port that a packet came in on, unless it is gone. */
+static const struct config_port *port_of(const struct config *config, const struct packet *packet)
+{
+	const struct config_port *port = config_port(config, packet->port_in);
+
+	return port != NULL && port->incarnation == packet->port_in_incarnation ? port : NULL;
+}
+
 void stage_classify(struct worker *worker, struct batch *batch)
 {
 	const struct config *config = worker->config;
+	const struct config_port *port = NULL;
+	const struct packet *former = NULL;
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < batch->count; i++) {
 		struct packet *packet = batch->packets[i];
-		const struct config_port *port = config_port(config, packet->port_in);
 		enum drop_reason reason = DROP_PORT_GONE;
 
-		if (port != NULL && port->incarnation == packet->port_in_incarnation)
+		if (former == NULL || packet->port_in != former->port_in ||
+		    packet->port_in_incarnation != former->port_in_incarnation)
+			port = port_of(config, packet);
+		former = packet;
+		if (port != NULL)
 			reason = (packet->flags & PACKET_FROM_OVERLAY) != 0
 					 ? classify_overlay(config, packet)
 					 : classify_port(config, port, packet);

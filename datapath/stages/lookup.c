@@ -94,22 +94,9 @@ static void find_runs(const struct worker *worker, const struct batch *batch, st
 	}
 }
 
-/* Counts what the sender's tenant put into the switch, now that its shaper let it pass. */
-static void count_sent(struct worker *worker, const struct packet *packet)
-{
-	const struct config_port *port = config_port(worker->config, packet->port_in);
-
-	if (port != NULL && port->incarnation == packet->port_in_incarnation &&
-	    port->tenant != PROTO_NO_INDEX) {
-		struct stats_tenant *tenant = &worker->stats->tenants[port->tenant];
-
-		account_add(&tenant->send_packets, packet->frame_count);
-		account_add(&tenant->send_bytes, packet->wire_size);
-	}
-}
-
 bool stage_lookup(struct worker *worker, struct batch *batch)
 {
+	struct account_run run = {0};
 	struct route routes[BATCH_SIZE];
 	uint8_t which[BATCH_SIZE];
 	unsigned kept = 0, found = 0;
@@ -124,7 +111,12 @@ bool stage_lookup(struct worker *worker, struct batch *batch)
 			find_route(worker, packet, route);
 			found++;
 		}
-		count_sent(worker, packet);
+		/* What the sender's tenant put into the switch, now that its shaper let it pass. */
+		if (!account_same_port(&run, packet)) {
+			account_passed(worker, &run);
+			account_begin_port(&run, packet);
+		}
+		account_run_add(&run, packet->frame_count, packet->wire_size);
 		if (route->reason != DROP_NONE) {
 			account_drop(worker, packet, route->reason);
 			continue;
@@ -136,5 +128,6 @@ bool stage_lookup(struct worker *worker, struct batch *batch)
 		batch->packets[kept++] = packet;
 	}
 	batch->count = kept;
+	account_passed(worker, &run);
 	return flood;
 }

@@ -11,6 +11,7 @@
 struct outlet {
 	struct worker *worker;
 	struct port *port;
+	uint32_t index; /* the port's */
 	unsigned count;
 	struct packet *packets[BATCH_SIZE];
 };
@@ -40,6 +41,7 @@ static bool sent_in_part(struct worker *worker, struct packet *packet, enum drop
 static void flush(struct outlet *outlet)
 {
 	struct worker *worker = outlet->worker;
+	struct account_run run = {0};
 	uint8_t results[BATCH_SIZE];
 
 	if (outlet->count == 0)
@@ -53,9 +55,14 @@ static void flush(struct outlet *outlet)
 			account_drop(worker, packet, results[i]);
 			continue;
 		}
-		account_sent(worker, packet);
+		if (!account_same_port(&run, packet)) {
+			account_sent(worker, &run, outlet->index);
+			account_begin_port(&run, packet);
+		}
+		account_run_add(&run, packet->frame_count, packet->wire_size);
 		packet_free(worker->pool, packet);
 	}
+	account_sent(worker, &run, outlet->index);
 	outlet->count = 0;
 }
 
@@ -198,6 +205,7 @@ void stage_output(struct worker *worker, struct batch *batch)
 			continue;
 		uint32_t port_out = batch->packets[i]->port_out;
 
+		outlet.index = port_out;
 		/* All packets to one port go together, in their order. */
 		for (unsigned j = i; j < batch->count; j++) {
 			struct packet *packet = batch->packets[j];
