@@ -15,8 +15,8 @@
 static_assert(sizeof(struct packet) + PACKET_HEADROOM + 1518 <= PACKET_OBJECT_SIZE,
 	      "a head holds every frame of the usual size");
 static_assert(PACKET_OBJECT_SIZE % PACKET_CACHE_LINE == 0, "objects begin with a cache line");
-static_assert(offsetof(struct packet, port_out) == PACKET_CACHE_LINE,
-	      "the first cache line is for what parse writes");
+static_assert(offsetof(struct packet, segment) == PACKET_CACHE_LINE,
+	      "the first cache line is for what ports and parse write");
 static_assert(offsetof(struct packet, slices) <= 2 * PACKET_CACHE_LINE,
 	      "without slices two cache lines do");
 
@@ -106,7 +106,7 @@ static struct packet *packet_take(struct packet_pool *pool)
 	return packet;
 }
 
-static void packet_release(struct packet_pool *pool, struct packet *packet)
+static inline void packet_release(struct packet_pool *pool, struct packet *packet)
 {
 	assert(packet->references > 0);
 	if (--packet->references > 0)
@@ -123,16 +123,15 @@ struct packet *packet_new(struct packet_pool *pool)
 
 	if (packet == NULL)
 		return NULL;
-	memset(packet, 0, offsetof(struct packet, slices));
+	memset(packet, 0, offsetof(struct packet, segment));
+	packet->next = NULL;
 	packet->data = packet->storage + PACKET_HEADROOM;
 	packet->references = 1;
 	return packet;
 }
 
-void packet_free(struct packet_pool *pool, struct packet *packet)
+static void release_slices(struct packet_pool *pool, struct packet *packet)
 {
-	if (packet == NULL)
-		return;
 	for (unsigned i = 0; i < packet->slice_count; i++) {
 		if (packet->slices[i].owner_packet != NULL)
 			packet_release(pool, packet->slices[i].owner_packet);
@@ -141,7 +140,21 @@ void packet_free(struct packet_pool *pool, struct packet *packet)
 	}
 	/* Others may refer to the head for long, but to nothing behind it through this packet. */
 	packet->slice_count = 0;
-	packet_release(pool, packet);
+}
+
+void packet_free(struct packet_pool *pool, struct packet *packet)
+{
+	if (packet != NULL)
+		packet_free_all(pool, &packet, 1);
+}
+
+void packet_free_all(struct packet_pool *pool, struct packet *const *packets, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (packets[i]->slice_count > 0)
+			release_slices(pool, packets[i]);
+		packet_release(pool, packets[i]);
+	}
 }
 
 size_t packet_tailroom(const struct packet *packet)

@@ -55,8 +55,8 @@ enum packet_flags {
 };
 
 /*
- * Without slices, a packet's metadata are the first two cache lines. The first has what every stage
- * reads, and what parse writes.
+ * Without slices, a packet's metadata are the first two cache lines. The first has what ports and
+ * parse write, and is zero in a new packet; the second is written by the stages behind.
  */
 struct packet {
 	uint8_t *data;	    /* first octet of the Ethernet header, inside this object */
@@ -78,16 +78,23 @@ struct packet {
 	uint8_t ip_protocol;	 /* layer 4, behind IPv6 extension headers */
 	uint8_t ip_ecn_dscp;	 /* the whole TOS or traffic class octet */
 	uint16_t frame_count;	 /* frames on the wire that it stands for; 1 without GSO */
+	uint8_t drop;		 /* enum drop_reason; set by a port that knows what is wrong */
+	uint8_t gate;		 /* the shaper gate that it waits at; enum shaper_kind */
 	uint32_t wire_size;	 /* octets of these frames, each with its headers */
 	uint32_t flow_hash;	 /* the same for a flow's packets; see parse.h */
 
-	/* Written by classify, lookup and replicate: indices of tables, never pointers. */
-	uint32_t port_in, segment, tenant;
+	uint32_t port_in, port_in_incarnation; /* index and incarnation, never a pointer */
+	uint32_t references; /* private: 1 for the packet, 1 for each slice elsewhere in its head */
+
+	/* Written by classify. */
+	uint32_t segment, tenant; /* PROTO_NO_INDEX: no segment yet */
+	uint32_t segment_incarnation, tenant_incarnation;
+
+	/* Written by lookup and replicate. */
 	uint32_t port_out, peer_out; /* PROTO_NO_INDEX: none */
-	uint32_t tenant_incarnation, port_in_incarnation, port_out_incarnation, segment_incarnation;
-	uint8_t drop;	      /* enum drop_reason; set by a stage that drops */
-	uint8_t gate;	      /* the shaper gate that it waits at; enum shaper_kind */
-	uint16_t lost_frames; /* that a port did not send of a super-packet; see ports/port.h */
+	uint32_t port_out_incarnation;
+
+	uint16_t lost_frames; /* of a super-packet that is being sent; see ports/port.h */
 
 	/* Of the VXLAN packet that it came in (PACKET_FROM_OVERLAY). */
 	uint32_t outer_source; /* IPv4 address, network order */
@@ -95,7 +102,6 @@ struct packet {
 	uint8_t outer_tos;
 
 	struct packet *next; /* in a list or queue */
-	uint32_t references; /* private: 1 for the packet, 1 for each slice elsewhere in its head */
 	struct packet_slice slices[PACKET_SLICES];
 
 	alignas(PACKET_CACHE_LINE) uint8_t storage[];
@@ -125,10 +131,15 @@ void packet_pool_free(struct packet_pool *pool);
 /* Packets and buffers that are not back yet; those that only a slice refers to count too. */
 uint32_t packet_pool_in_use(const struct packet_pool *pool);
 
-/* Returns an empty packet (metadata zero, data behind the headroom, no head), or NULL. */
+/*
+ * Returns an empty packet, or NULL: data behind the headroom, no head, no slices, all else up to
+ * port_in zero; what is written by the pipeline's stages is undefined.
+ */
 struct packet *packet_new(struct packet_pool *pool);
 /* Gives the packet and its references to payload back. NULL is accepted. */
 void packet_free(struct packet_pool *pool, struct packet *packet);
+/* The same for many packets. */
+void packet_free_all(struct packet_pool *pool, struct packet *const *packets, unsigned count);
 /* Octets that fit behind data. */
 size_t packet_tailroom(const struct packet *packet);
 

@@ -29,7 +29,8 @@ static bool sent_in_part(struct worker *worker, struct packet *packet, enum drop
 {
 	uint32_t lost = packet->lost_frames;
 
-	if (lost == 0 || lost == packet->frame_count)
+	if (packet->offload.gso_type == VIRTIO_NET_HDR_GSO_NONE || lost == 0 ||
+	    lost == packet->frame_count)
 		return false;
 	account_lost(worker, packet, lost, reason);
 	/* The last ones are lost, and all but the last of all are of one size. */
@@ -43,6 +44,7 @@ static void flush(struct outlet *outlet)
 	struct worker *worker = outlet->worker;
 	struct account_run run = {0};
 	uint8_t results[BATCH_SIZE];
+	unsigned sent = 0;
 
 	if (outlet->count == 0)
 		return;
@@ -60,9 +62,10 @@ static void flush(struct outlet *outlet)
 			account_begin_port(&run, packet);
 		}
 		account_run_add(&run, packet->frame_count, packet->wire_size);
-		packet_free(worker->pool, packet);
+		outlet->packets[sent++] = packet;
 	}
 	account_sent(worker, &run, outlet->index);
+	packet_free_all(worker->pool, outlet->packets, sent);
 	outlet->count = 0;
 }
 
@@ -72,6 +75,7 @@ static void add(struct outlet *outlet, struct packet *packet)
 	if ((packet->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0 &&
 	    (outlet->port->features & PORT_CAN_CHECKSUM) == 0)
 		checksum_complete(packet);
+	packet->lost_frames = 0;
 	packet->offload.hdr_len =
 		packet->offload.gso_type == VIRTIO_NET_HDR_GSO_NONE ? 0 : packet->payload_offset;
 	outlet->packets[outlet->count++] = packet;

@@ -17,20 +17,35 @@
 #define UDP_HEADER_SIZE	   8u
 #define UDP_CHECKSUM	   6u
 
+/* Odd constants without pattern: the fraction digits of the square roots of 2, 3, 5. */
+#define KEY_A 0x6a09e667f3bcc909ull
+#define KEY_B 0xbb67ae8584caa73bull
+#define KEY_C 0x3c6ef372fe94f82bull
+
 #define FLAGS_WRITTEN                                                                              \
 	(PACKET_TAGGED | PACKET_GROUP | PACKET_IS_IPV4 | PACKET_IS_IPV6 | PACKET_FRAGMENT)
 
-static enum drop_reason parse_link(struct packet *packet);
-static enum drop_reason parse_ipv4(struct packet *packet, uint32_t *end);
-static enum drop_reason parse_ipv6(struct packet *packet, uint32_t *end);
+/* The packet as parse sees it: what it reads again and again, out of reach of what it writes. */
+struct view {
+	const uint8_t *data;
+	uint32_t head_size;
+	uint32_t size;
+	uint32_t end; /* of the IP packet; padding may follow */
+};
+
+static enum drop_reason parse_link(struct packet *packet, struct view *view);
+static enum drop_reason parse_ipv4(struct packet *packet, struct view *view);
+static enum drop_reason parse_ipv6(struct packet *packet, struct view *view);
 static bool checksum_fits(const struct packet *packet);
 static bool gso_fits(const struct packet *packet, uint32_t end);
-static uint32_t hash_flow(const struct packet *packet);
+static uint32_t hash_short(const struct packet *packet, const uint8_t *addresses, uint32_t ports);
+static uint32_t hash_long(const struct packet *packet, const uint8_t *addresses, uint32_t size,
+			  uint32_t ports);
 
 enum drop_reason parse_packet(struct packet *packet)
 {
 	enum drop_reason reason;
-	uint32_t end; /* of the IP packet; padding may follow */
+	struct view view;
 
 	packet->flags &= (uint8_t)~FLAGS_WRITTEN;
 	packet->vlan_tci = 0;
@@ -38,18 +53,16 @@ enum drop_reason parse_packet(struct packet *packet)
 	packet->l4_offset = 0;
 	packet->ip_protocol = 0;
 	packet->ip_ecn_dscp = 0;
-	reason = parse_link(packet);
+	reason = parse_link(packet, &view);
 	if (reason != DROP_NONE)
 		return reason;
-	end = packet->size;
 	if (packet->ether_type == ETH_P_IP)
-		reason = parse_ipv4(packet, &end);
+		reason = parse_ipv4(packet, &view);
 	else if (packet->ether_type == ETH_P_IPV6)
-		reason = parse_ipv6(packet, &end);
-	if (reason != DROP_NONE)
-		return reason;
-	packet->flow_hash = hash_flow(packet);
-	return parse_offload(packet, end);
+		reason = parse_ipv6(packet, &view);
+	else
+		packet->flow_hash = hash_long(packet, view.data, 2 * ETH_ALEN, 0);
+	return reason != DROP_NONE ? reason : parse_offload(packet, view.end);
 }
 
 enum drop_reason parse_offload(struct packet *packet, uint32_t end)
@@ -57,6 +70,13 @@ enum drop_reason parse_offload(struct packet *packet, uint32_t end)
 	struct virtio_net_hdr *offload = &packet->offload;
 	uint32_t count = 1;
 
+	/* A frame as it is on the wire. */
+	if ((offload->flags | offload->gso_type) == 0) {
+		memset(offload, 0, sizeof(*offload));
+		packet->frame_count = 1;
+		packet->wire_size = packet->size;
+		return DROP_NONE;
+	}
 	if (offload->flags & ~(VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID))
 		return DROP_BAD_OFFLOAD;
 	if ((offload->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0) {
@@ -105,9 +125,10 @@ static void pop_tag(struct packet *packet)
 	packet->offload.csum_start -= VLAN_TAG_SIZE;
 }
 
-static enum drop_reason parse_link(struct packet *packet)
+static enum drop_reason parse_link(struct packet *packet, struct view *view)
 {
 	uint32_t offset = 2 * ETH_ALEN;
+	uint16_t type;
 
 	if (packet->head_size < ETH_HLEN)
 		return DROP_TOO_SHORT;
@@ -116,71 +137,93 @@ static enum drop_reason parse_link(struct packet *packet)
 			return DROP_TOO_SHORT;
 		pop_tag(packet);
 	}
-	if (packet->data[0] & 1)
+	*view = (struct view){packet->data, packet->head_size, packet->size, packet->size};
+	if (view->data[0] & 1)
 		packet->flags |= PACKET_GROUP;
-	packet->ether_type = load_be16(packet->data + offset);
-	if (vlan_is_tpid(packet->ether_type)) {
+	type = load_be16(view->data + offset);
+	if (vlan_is_tpid(type)) {
 		offset += VLAN_TAG_SIZE;
-		if (packet->head_size < offset + 2)
+		if (view->head_size < offset + 2)
 			return DROP_TOO_SHORT;
-		packet->ether_type = load_be16(packet->data + offset);
+		type = load_be16(view->data + offset);
 	}
+	packet->ether_type = type;
 	packet->l3_offset = (uint16_t)(offset + 2);
 	packet->payload_offset = packet->l3_offset;
 	return DROP_NONE;
 }
 
-/* Looks at the layer-4 header at payload_offset, which is not behind end. */
-static enum drop_reason parse_transport(struct packet *packet, uint32_t end)
+/* Returns the head at offset if size octets of the frame are there in the head, else NULL. */
+static inline const uint8_t *view_at(const struct view *view, uint32_t offset, uint32_t size)
 {
-	uint32_t offset = packet->payload_offset, size = 0;
-	const uint8_t *header;
+	if (offset > view->head_size || size > view->head_size - offset)
+		return NULL;
+	return view->data + offset;
+}
 
-	if (packet->ip_protocol == IPPROTO_TCP)
+/*
+ * Looks at the layer-4 header at `offset`, which is not behind the packet's end nor the head's, and
+ * writes the ports of TCP and UDP as they lie there.
+ */
+static inline enum drop_reason parse_transport(struct packet *packet, const struct view *view,
+					       uint8_t protocol, uint32_t offset, uint32_t *ports)
+{
+	uint32_t size = 0;
+
+	packet->ip_protocol = protocol;
+	packet->payload_offset = (uint16_t)offset;
+	if (protocol == IPPROTO_TCP)
 		size = TCP_HEADER_SIZE;
-	else if (packet->ip_protocol == IPPROTO_UDP)
+	else if (protocol == IPPROTO_UDP)
 		size = UDP_HEADER_SIZE;
-	if (size > end - offset)
+	if (size > view->end - offset)
 		return DROP_NONE;
-	header = packet_at(packet, offset, size);
-	if (header == NULL)
-		return DROP_TOO_SHORT;
-	if (packet->ip_protocol == IPPROTO_TCP) {
-		size = (header[12] >> 4) * 4u;
-		if (size < TCP_HEADER_SIZE || size > end - offset)
-			return DROP_NONE;
-		if (packet_at(packet, offset, size) == NULL)
+	if (size > 0) {
+		const uint8_t *header = view_at(view, offset, size);
+
+		if (header == NULL)
 			return DROP_TOO_SHORT;
+		if (protocol == IPPROTO_TCP) {
+			size = (header[12] >> 4) * 4u;
+			if (size < TCP_HEADER_SIZE || size > view->end - offset)
+				return DROP_NONE;
+			if (view_at(view, offset, size) == NULL)
+				return DROP_TOO_SHORT;
+		}
+		memcpy(ports, header, sizeof(*ports));
 	}
 	packet->l4_offset = (uint16_t)offset;
 	packet->payload_offset = (uint16_t)(offset + size);
 	return DROP_NONE;
 }
 
-static enum drop_reason parse_ipv4(struct packet *packet, uint32_t *end)
+static enum drop_reason parse_ipv4(struct packet *packet, struct view *view)
 {
-	const uint8_t *ip = packet_at(packet, packet->l3_offset, IPV4_HEADER_SIZE);
-	uint32_t header, total;
+	uint32_t offset = packet->l3_offset, header, total, ports = 0;
+	const uint8_t *ip = view_at(view, offset, IPV4_HEADER_SIZE);
+	enum drop_reason reason = DROP_NONE;
 
 	if (ip == NULL)
 		return DROP_TOO_SHORT;
 	header = (ip[0] & 0xf) * 4u;
 	total = load_be16(ip + 2);
 	if (ip[0] >> 4 != 4 || header < IPV4_HEADER_SIZE || total < header ||
-	    total > packet->size - packet->l3_offset)
+	    total > view->size - offset)
 		return DROP_BAD_HEADER;
-	if (packet_at(packet, packet->l3_offset, header) == NULL)
+	if (view_at(view, offset, header) == NULL)
 		return DROP_TOO_SHORT;
 	packet->flags |= PACKET_IS_IPV4;
 	packet->ip_ecn_dscp = ip[1];
-	packet->ip_protocol = ip[9];
-	packet->payload_offset = (uint16_t)(packet->l3_offset + header);
-	*end = packet->l3_offset + total;
+	view->end = offset + total;
 	if (load_be16(ip + 6) & IPV4_FRAGMENT_MASK) {
 		packet->flags |= PACKET_FRAGMENT;
-		return DROP_NONE;
+		packet->ip_protocol = ip[9];
+		packet->payload_offset = (uint16_t)(offset + header);
+	} else {
+		reason = parse_transport(packet, view, ip[9], offset + header, &ports);
 	}
-	return parse_transport(packet, *end);
+	packet->flow_hash = hash_short(packet, ip + 12, ports);
+	return reason;
 }
 
 static inline bool is_extension(uint8_t protocol)
@@ -190,18 +233,19 @@ static inline bool is_extension(uint8_t protocol)
 }
 
 /* Walks from the IPv6 header to the header behind the extension headers (RFC 8200, section 4). */
-static enum drop_reason walk_extensions(struct packet *packet, uint8_t protocol, uint32_t end)
+static enum drop_reason walk_extensions(struct packet *packet, const struct view *view,
+					uint8_t protocol)
 {
 	uint32_t offset = packet->l3_offset + IPV6_HEADER_SIZE;
 
 	for (int i = 0; i < EXTENSION_MAX && is_extension(protocol); i++) {
-		const uint8_t *header = packet_at(packet, offset, 8);
+		const uint8_t *header = view_at(view, offset, 8);
 		uint32_t size;
 
 		if (header == NULL)
 			return DROP_TOO_SHORT;
 		size = protocol == IPPROTO_FRAGMENT ? 8 : (header[1] + 1u) * 8;
-		if (size > end - offset)
+		if (size > view->end - offset)
 			return DROP_BAD_HEADER;
 		/* A fragment that is the whole packet (RFC 6946) is not one to us. */
 		if (protocol == IPPROTO_FRAGMENT && load_be16(header + 2) & IPV6_FRAGMENT_MASK)
@@ -211,35 +255,37 @@ static enum drop_reason walk_extensions(struct packet *packet, uint8_t protocol,
 		if (packet->flags & PACKET_FRAGMENT)
 			break;
 	}
-	if (packet_at(packet, offset, 0) == NULL)
+	if (view_at(view, offset, 0) == NULL)
 		return DROP_TOO_SHORT;
 	packet->ip_protocol = protocol;
 	packet->payload_offset = (uint16_t)offset;
 	return DROP_NONE;
 }
 
-static enum drop_reason parse_ipv6(struct packet *packet, uint32_t *end)
+static enum drop_reason parse_ipv6(struct packet *packet, struct view *view)
 {
-	const uint8_t *ip = packet_at(packet, packet->l3_offset, IPV6_HEADER_SIZE);
+	uint32_t offset = packet->l3_offset, payload, ports = 0;
+	const uint8_t *ip = view_at(view, offset, IPV6_HEADER_SIZE);
 	enum drop_reason reason;
-	uint32_t payload;
 
 	if (ip == NULL)
 		return DROP_TOO_SHORT;
 	payload = load_be16(ip + 4);
-	if (ip[0] >> 4 != 6 || payload > packet->size - packet->l3_offset - IPV6_HEADER_SIZE)
+	if (ip[0] >> 4 != 6 || payload > view->size - offset - IPV6_HEADER_SIZE)
 		return DROP_BAD_HEADER;
 	/* "BIG TCP": a super-packet that does not fit the field (RFC 2675) does not fit us. */
 	if (payload == 0 && packet->offload.gso_type != VIRTIO_NET_HDR_GSO_NONE)
 		return DROP_BAD_HEADER;
 	packet->flags |= PACKET_IS_IPV6;
 	packet->ip_ecn_dscp = (uint8_t)(load_be16(ip) >> 4);
-	*end = packet->l3_offset + IPV6_HEADER_SIZE + payload;
-	reason = walk_extensions(packet, ip[6], *end);
-	if (reason != DROP_NONE || packet->flags & PACKET_FRAGMENT ||
-	    is_extension(packet->ip_protocol))
-		return reason;
-	return parse_transport(packet, *end);
+	view->end = offset + IPV6_HEADER_SIZE + payload;
+	reason = walk_extensions(packet, view, ip[6]);
+	if (reason == DROP_NONE && (packet->flags & PACKET_FRAGMENT) == 0 &&
+	    !is_extension(packet->ip_protocol))
+		reason = parse_transport(packet, view, packet->ip_protocol, packet->payload_offset,
+					 &ports);
+	packet->flow_hash = hash_long(packet, ip + 8, 32, ports);
+	return reason;
 }
 
 static bool checksum_fits(const struct packet *packet)
@@ -293,30 +339,34 @@ static inline uint64_t mix(uint64_t a, uint64_t b)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-static uint32_t hash_flow(const struct packet *packet)
+static inline uint64_t hash_tail(const struct packet *packet, uint32_t ports)
 {
-	/* Odd constants without pattern: the fraction digits of the square roots of 2, 3, 5. */
-	const uint64_t key_a = 0x6a09e667f3bcc909, key_b = 0xbb67ae8584caa73b,
-		       key_c = 0x3c6ef372fe94f82b;
-	uint64_t words[4] = {0}, last;
-	uint32_t ports = 0;
+	return (uint64_t)packet->ether_type << 48 | (uint64_t)packet->ip_protocol << 32 | ports;
+}
 
-	if (packet->flags & PACKET_IS_IPV4)
-		memcpy(words, packet->data + packet->l3_offset + 12, 8);
-	else if (packet->flags & PACKET_IS_IPV6)
-		memcpy(words, packet->data + packet->l3_offset + 8, 32);
-	else
-		memcpy(words, packet->data, 2 * ETH_ALEN);
-	if (packet->l4_offset != 0 &&
-	    (packet->ip_protocol == IPPROTO_TCP || packet->ip_protocol == IPPROTO_UDP))
-		memcpy(&ports, packet->data + packet->l4_offset, sizeof(ports));
-	last = (uint64_t)packet->ether_type << 48 | (uint64_t)packet->ip_protocol << 32 | ports;
-	if (packet->flags & PACKET_IS_IPV4) {
-		last = mix(words[0] ^ key_a, last ^ key_b);
-	} else {
-		uint64_t first = mix(words[0] ^ key_a, words[1] ^ key_b);
+static inline uint32_t fold(uint64_t hash)
+{
+	return (uint32_t)(hash ^ hash >> 32);
+}
 
-		last = mix(mix(words[2] ^ first, words[3] ^ key_a) ^ key_c, last ^ key_b);
-	}
-	return (uint32_t)(last ^ last >> 32);
+/* The hash of a flow between addresses of 8 octets in all: IPv4's. */
+static inline uint32_t hash_short(const struct packet *packet, const uint8_t *addresses,
+				  uint32_t ports)
+{
+	uint64_t word;
+
+	memcpy(&word, addresses, sizeof(word));
+	return fold(mix(word ^ KEY_A, hash_tail(packet, ports) ^ KEY_B));
+}
+
+/* The same of up to 32 octets: IPv6's, and MACs. */
+static uint32_t hash_long(const struct packet *packet, const uint8_t *addresses, uint32_t size,
+			  uint32_t ports)
+{
+	uint64_t words[4] = {0}, first;
+
+	memcpy(words, addresses, size);
+	first = mix(words[0] ^ KEY_A, words[1] ^ KEY_B);
+	first = mix(words[2] ^ first, words[3] ^ KEY_A);
+	return fold(mix(first ^ KEY_C, hash_tail(packet, ports) ^ KEY_B));
 }

@@ -83,7 +83,7 @@ static void test_new_is_empty(void **state)
 	assert_int_equal(packet->size, 0);
 	assert_int_equal(packet->slice_count, 0);
 	packet->flags = 0xff;
-	packet->port_out = 7;
+	packet->port_in = 7;
 	packet->offload.gso_type = 1;
 	packet->vlan_tci = 9;
 	packet->slice_count = 0;
@@ -91,7 +91,7 @@ static void test_new_is_empty(void **state)
 
 	packet = packet_new(*state);
 	assert_int_equal(packet->flags, 0);
-	assert_int_equal(packet->port_out, 0);
+	assert_int_equal(packet->port_in, 0);
 	assert_int_equal(packet->offload.gso_type, 0);
 	assert_int_equal(packet->vlan_tci, 0);
 	assert_int_equal(packet->head_size, 0);
