@@ -7,52 +7,52 @@
  * Called by stages; each worker writes a block of its own, so plain loads and
  * stores do, made atomic only so that a reader sees no half of a word.
  *
- * Packets that follow each other in a batch mostly count for the same object. A stage adds them up
- * in a run, and adds the run to the counters when another object's turn comes:
+ * Packets that follow each other in a batch mostly count for the same object. A stage adds them up,
+ * and adds the sum to the counters when another object's turn comes:
  *
- *	struct account_run run = {0};
+ *	struct account_sum sum = {0};
  *
  *	for each packet:
- *		if (!account_same_port(&run, packet)) {
- *			account_received(worker, &run);
- *			account_begin_port(&run, packet);
+ *		if (!account_same_port(&sum, packet)) {
+ *			account_received(worker, &sum);
+ *			account_begin_port(&sum, packet);
  *		}
- *		account_run_add(&run, packet->frame_count, octets);
- *	account_received(worker, &run);
+ *		account_sum_add(&sum, packet->frame_count, octets);
+ *	account_received(worker, &sum);
  */
 
 #include "datapath/worker.h"
 
 /* Frames and octets on the wire of packets in a row, of one port or segment; none at first. */
-struct account_run {
+struct account_sum {
 	uint32_t index, incarnation; /* of the port that they came in on, or of the segment */
 	uint64_t frames, octets;
 };
 
-static inline bool account_same_port(const struct account_run *run, const struct packet *packet)
+static inline bool account_same_port(const struct account_sum *sum, const struct packet *packet)
 {
-	return run->index == packet->port_in && run->incarnation == packet->port_in_incarnation;
+	return sum->index == packet->port_in && sum->incarnation == packet->port_in_incarnation;
 }
 
-static inline void account_begin_port(struct account_run *run, const struct packet *packet)
+static inline void account_begin_port(struct account_sum *sum, const struct packet *packet)
 {
-	*run = (struct account_run){packet->port_in, packet->port_in_incarnation, 0, 0};
+	*sum = (struct account_sum){packet->port_in, packet->port_in_incarnation, 0, 0};
 }
 
-static inline bool account_same_segment(const struct account_run *run, const struct packet *packet)
+static inline bool account_same_segment(const struct account_sum *sum, const struct packet *packet)
 {
-	return run->index == packet->segment && run->incarnation == packet->segment_incarnation;
+	return sum->index == packet->segment && sum->incarnation == packet->segment_incarnation;
 }
 
-static inline void account_begin_segment(struct account_run *run, const struct packet *packet)
+static inline void account_begin_segment(struct account_sum *sum, const struct packet *packet)
 {
-	*run = (struct account_run){packet->segment, packet->segment_incarnation, 0, 0};
+	*sum = (struct account_sum){packet->segment, packet->segment_incarnation, 0, 0};
 }
 
-static inline void account_run_add(struct account_run *run, uint32_t frames, uint32_t octets)
+static inline void account_sum_add(struct account_sum *sum, uint64_t frames, uint64_t octets)
 {
-	run->frames += frames;
-	run->octets += octets;
+	sum->frames += frames;
+	sum->octets += octets;
 }
 
 /* clang-tidy does not see the store. NOLINTNEXTLINE(readability-non-const-parameter) */
@@ -69,14 +69,14 @@ static inline bool account_segment_known(const struct worker *worker, const stru
 	return segment != NULL && segment->incarnation == packet->segment_incarnation;
 }
 
-/* A run of one port came in. */
-void account_received(struct worker *worker, const struct account_run *run);
-/* A run of one segment was admitted to it. */
-void account_admitted(struct worker *worker, const struct account_run *run);
-/* A run of one port passed its tenant's send gate. */
-void account_passed(struct worker *worker, const struct account_run *run);
-/* The kernel took a run that came in on one port, at port_out, which exists. */
-void account_sent(struct worker *worker, const struct account_run *run, uint32_t port_out);
+/* What is summed up of one port came in. */
+void account_received(struct worker *worker, const struct account_sum *sum);
+/* What is summed up of one segment was admitted to it. */
+void account_admitted(struct worker *worker, const struct account_sum *sum);
+/* What is summed up of one port passed its tenant's send gate. */
+void account_passed(struct worker *worker, const struct account_sum *sum);
+/* The kernel took what is summed up of one port, at port_out, which exists. */
+void account_sent(struct worker *worker, const struct account_sum *sum, uint32_t port_out);
 
 /* A copy beyond the first was made for another port, or a frame was made by the switch itself. */
 void account_copied(struct worker *worker, const struct packet *packet);
@@ -88,5 +88,7 @@ void account_lost(struct worker *worker, const struct packet *packet, uint32_t f
 
 /* Counts the packet's frames as dropped and frees it. */
 void account_drop(struct worker *worker, struct packet *packet, enum drop_reason reason);
+/* The same with every packet of a run. */
+void account_drop_run(struct worker *worker, const struct batch_run *run, enum drop_reason reason);
 
 #endif

@@ -32,7 +32,7 @@ static void forward(struct worker *worker, struct batch *batch)
 		return;
 	}
 	do {
-		out.count = 0;
+		batch_init(&out);
 		more = stage_replicate(worker, batch, &state, &out);
 		shape_receive(worker, &out);
 	} while (more);
@@ -60,12 +60,12 @@ void pipeline_receive(struct worker *worker, struct batch *batch)
 	stage_learn(worker, batch);
 	shape_send(worker, batch);
 
-	reply.count = 0;
+	batch_init(&reply);
 	while (replies.first != NULL) {
 		batch_add(&reply, packet_list_pop(&replies));
 		if (batch_full(&reply) || replies.first == NULL) {
 			shape_receive(worker, &reply);
-			reply.count = 0;
+			batch_init(&reply);
 		}
 	}
 }

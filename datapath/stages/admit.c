@@ -62,43 +62,52 @@ static void reply_too_big(struct worker *worker, struct packet *packet, uint32_t
 	packet_list_append(replies, reply);
 }
 
-static enum drop_reason admit(struct worker *worker, struct packet *packet,
-			      struct packet_list *replies)
+static enum drop_reason admit(const struct config *config, const struct packet *packet)
 {
-	const struct config_segment *segment = &worker->config->segments[packet->segment];
-
 	if (!is_source(packet->data + 6))
 		return DROP_SOURCE_MAC;
 	if (is_link_local(packet->data))
 		return DROP_LINK_LOCAL;
 	/* A peer with a larger MTU is its own operator's matter: it was carried already. */
-	if ((packet->flags & PACKET_FROM_OVERLAY) == 0 && network_size(packet) > segment->mtu) {
-		reply_too_big(worker, packet, segment->mtu, replies);
+	if ((packet->flags & PACKET_FROM_OVERLAY) == 0 &&
+	    network_size(packet) > config->segments[packet->segment].mtu)
 		return DROP_OVERSIZE;
-	}
 	return DROP_NONE;
+}
+
+/* Drops a run, and answers to what is too long. */
+static void refuse(struct worker *worker, const struct batch_run *run, enum drop_reason reason,
+		   struct packet_list *replies)
+{
+	uint32_t segment = run->packets[0]->segment;
+
+	for (unsigned i = 0; reason == DROP_OVERSIZE && i < run->count; i++)
+		reply_too_big(worker, run->packets[i], worker->config->segments[segment].mtu,
+			      replies);
+	account_drop_run(worker, run, reason);
 }
 
 void stage_admit(struct worker *worker, struct batch *batch, struct packet_list *replies)
 {
-	struct account_run run = {0};
-	unsigned kept = 0;
+	struct account_sum admitted = {0};
+	struct batch_run run = {0};
 
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct packet *packet = batch->packets[i];
-		enum drop_reason reason = admit(worker, packet, replies);
+	while (batch_next(batch, &run)) {
+		const struct packet *packet = run.packets[0];
+		enum drop_reason reason = admit(worker->config, packet);
 
 		if (reason != DROP_NONE) {
-			account_drop(worker, packet, reason);
+			refuse(worker, &run, reason, replies);
 			continue;
 		}
-		if (!account_same_segment(&run, packet)) {
-			account_admitted(worker, &run);
-			account_begin_segment(&run, packet);
+		if (!account_same_segment(&admitted, packet)) {
+			account_admitted(worker, &admitted);
+			account_begin_segment(&admitted, packet);
 		}
-		account_run_add(&run, packet->frame_count, packet->wire_size);
-		batch->packets[kept++] = packet;
+		account_sum_add(&admitted, (uint64_t)run.count * packet->frame_count,
+				(uint64_t)run.count * packet->wire_size);
+		batch_keep(batch, &run);
 	}
-	batch->count = kept;
-	account_admitted(worker, &run);
+	batch_end(batch, &run);
+	account_admitted(worker, &admitted);
 }

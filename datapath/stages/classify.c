@@ -2,6 +2,7 @@
 #include <linux/if_ether.h>
 
 #include "datapath/ecn.h"
+#include "datapath/stages/alike.h"
 #include "datapath/stages/parse.h"
 #include "datapath/stages/recover.h"
 #include "datapath/stages/stages.h"
@@ -19,39 +20,64 @@ static enum drop_reason parse(const struct config *config, struct packet *packet
 					 : recover_offload(packet, config->segments[segment].mtu);
 }
 
+/* Octets on the wire: every frame came in with the tag that parse has taken off. */
+static uint32_t received_size(const struct packet *packet)
+{
+	if ((packet->flags & PACKET_TAGGED) == 0)
+		return packet->wire_size;
+	return packet->wire_size + packet->frame_count * VLAN_TAG_SIZE;
+}
+
+/* Counts what came in, and drops it when parse refused it. Returns whether it goes on. */
+static bool receive(struct worker *worker, struct account_sum *sum, struct packet *packet,
+		    enum drop_reason reason, uint32_t octets)
+{
+	if (!account_same_port(sum, packet)) {
+		account_received(worker, sum);
+		account_begin_port(sum, packet);
+	}
+	if (reason == DROP_NONE) {
+		account_sum_add(sum, packet->frame_count, received_size(packet));
+		return true;
+	}
+	packet->frame_count = 1;
+	packet->wire_size = octets;
+	packet->segment = PROTO_NO_INDEX;
+	account_sum_add(sum, 1, octets);
+	account_drop(worker, packet, reason);
+	return false;
+}
+
 void stage_parse(struct worker *worker, struct batch *batch)
 {
-	struct account_run run = {0};
-	unsigned kept = 0;
+	struct account_sum received = {0};
+	struct alike alike = {0};
+	unsigned kept = 0, runs = 0;
 
 	for (unsigned i = 0; i < batch->count; i++) {
 		struct packet *packet = batch->packets[i];
 		enum drop_reason reason = packet->drop;
 		uint32_t octets = packet->size;
 
-		packet->segment = packet->port_out = packet->peer_out = PROTO_NO_INDEX;
-		if (reason == DROP_NONE)
-			reason = parse(worker->config, packet);
-		if (!account_same_port(&run, packet)) {
-			account_received(worker, &run);
-			account_begin_port(&run, packet);
-		}
-		if (reason != DROP_NONE) {
-			packet->frame_count = 1;
-			packet->wire_size = octets;
-			account_run_add(&run, 1, octets);
-			account_drop(worker, packet, reason);
+		if (alike_fits(&alike, packet)) {
+			alike_copy(&alike, packet);
+			account_sum_add(&received, packet->frame_count, packet->wire_size);
+			batch->run_sizes[runs - 1]++;
+			batch->packets[kept++] = packet;
 			continue;
 		}
-		/* Every frame came in with the tag that parse has taken off. */
-		octets = packet->wire_size;
-		if ((packet->flags & PACKET_TAGGED) != 0)
-			octets += packet->frame_count * VLAN_TAG_SIZE;
-		account_run_add(&run, packet->frame_count, octets);
+		alike_remember(&alike, packet);
+		if (reason == DROP_NONE)
+			reason = parse(worker->config, packet);
+		if (!receive(worker, &received, packet, reason, octets))
+			continue;
+		alike_begin(&alike, packet);
+		batch->run_sizes[runs++] = 1;
 		batch->packets[kept++] = packet;
 	}
 	batch->count = kept;
-	account_received(worker, &run);
+	batch->run_count = runs;
+	account_received(worker, &received);
 }
 
 static void enter_segment(const struct config *config, struct packet *packet, uint32_t index)
@@ -140,29 +166,45 @@ static const struct config_port *port_of(const struct config *config, const stru
 	return port != NULL && port->incarnation == packet->port_in_incarnation ? port : NULL;
 }
 
+static enum drop_reason classify(const struct config *config, struct packet *packet)
+{
+	const struct config_port *port = port_of(config, packet);
+
+	packet->segment = packet->port_out = packet->peer_out = PROTO_NO_INDEX;
+	if (port == NULL)
+		return DROP_PORT_GONE;
+	return (packet->flags & PACKET_FROM_OVERLAY) != 0 ? classify_overlay(config, packet)
+							  : classify_port(config, port, packet);
+}
+
+/* Gives the others of a run the place of its first; there are no tags in a run. */
+static void copy_place(const struct batch_run *run)
+{
+	const struct packet *first = run->packets[0];
+
+	for (unsigned i = 1; i < run->count; i++) {
+		struct packet *packet = run->packets[i];
+
+		packet->segment = first->segment;
+		packet->tenant = first->tenant;
+		packet->segment_incarnation = first->segment_incarnation;
+		packet->tenant_incarnation = first->tenant_incarnation;
+		packet->port_out = packet->peer_out = PROTO_NO_INDEX;
+	}
+}
+
 void stage_classify(struct worker *worker, struct batch *batch)
 {
-	const struct config *config = worker->config;
-	const struct config_port *port = NULL;
-	const struct packet *former = NULL;
-	unsigned kept = 0;
+	struct batch_run run = {0};
 
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct packet *packet = batch->packets[i];
-		enum drop_reason reason = DROP_PORT_GONE;
+	while (batch_next(batch, &run)) {
+		enum drop_reason reason = classify(worker->config, run.packets[0]);
 
-		if (former == NULL || packet->port_in != former->port_in ||
-		    packet->port_in_incarnation != former->port_in_incarnation)
-			port = port_of(config, packet);
-		former = packet;
-		if (port != NULL)
-			reason = (packet->flags & PACKET_FROM_OVERLAY) != 0
-					 ? classify_overlay(config, packet)
-					 : classify_port(config, port, packet);
+		copy_place(&run);
 		if (reason != DROP_NONE)
-			account_drop(worker, packet, reason);
+			account_drop_run(worker, &run, reason);
 		else
-			batch->packets[kept++] = packet;
+			batch_keep(batch, &run);
 	}
-	batch->count = kept;
+	batch_end(batch, &run);
 }

@@ -38,7 +38,7 @@ static uint32_t source_of(const struct packet *packet)
 							  : FDB_TO_PORT | packet->port_in;
 }
 
-/* What is to be learned from a packet, and from those like it that follow. */
+/* What is to be learned from a run of packets, and from those like it that follow. */
 struct lesson {
 	const struct packet *packet;
 	uint64_t key;
@@ -48,19 +48,19 @@ struct lesson {
 void stage_learn(struct worker *worker, struct batch *batch)
 {
 	struct lesson lessons[BATCH_SIZE];
-	const struct lesson *last = NULL;
+	struct batch_run run = {0};
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < batch->count; i++) {
-		const struct packet *packet = batch->packets[i];
+	while (batch_next(batch, &run)) {
+		const struct packet *packet = run.packets[0];
 		uint64_t key = fdb_key(packet->segment, packet->data + 6);
 		uint32_t destination = source_of(packet);
 
-		if (last != NULL && key == last->key && destination == last->destination)
+		if (count > 0 && key == lessons[count - 1].key &&
+		    destination == lessons[count - 1].destination)
 			continue;
-		lessons[count] = (struct lesson){packet, key, destination,
-						 fdb_prefetch(worker->shared->fdb, key)};
-		last = &lessons[count++];
+		lessons[count++] = (struct lesson){packet, key, destination,
+						   fdb_prefetch(worker->shared->fdb, key)};
 	}
 	for (unsigned i = 0; i < count; i++)
 		learned(worker, lessons[i].packet,

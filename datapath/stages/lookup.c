@@ -3,7 +3,7 @@
 
 /*
  * Where packets go that have the same destination MAC in the same segment and come from the same
- * port: a run of them is looked up once.
+ * port: runs of them that follow each other are looked up once.
  */
 struct route {
 	uint64_t key; /* 0: a group address, which is flooded */
@@ -70,14 +70,15 @@ static void find_route(struct worker *worker, const struct packet *packet, struc
 		to_port(config, packet, destination & FDB_INDEX_MASK, route);
 }
 
-/* Finds which runs there are and asks for their places; which[i]: the run of packet i. */
-static void find_runs(const struct worker *worker, const struct batch *batch, struct route *routes,
-		      uint8_t *which)
+/* Asks for the places of all that will be looked up; which[i]: the route of run i. */
+static void ask(const struct worker *worker, struct batch *batch, struct route *routes,
+		uint8_t *which)
 {
+	struct batch_run run = {0};
 	unsigned count = 0;
 
-	for (unsigned i = 0; i < batch->count; i++) {
-		const struct packet *packet = batch->packets[i];
+	for (unsigned i = 0; batch_next(batch, &run); i++) {
+		const struct packet *packet = run.packets[0];
 		bool overlay = (packet->flags & PACKET_FROM_OVERLAY) != 0;
 		bool group = (packet->flags & PACKET_GROUP) != 0;
 		uint64_t key = group ? 0 : fdb_key(packet->segment, packet->data);
@@ -94,17 +95,29 @@ static void find_runs(const struct worker *worker, const struct batch *batch, st
 	}
 }
 
+static void follow(const struct batch_run *run, const struct route *route)
+{
+	for (unsigned i = 0; i < run->count; i++) {
+		struct packet *packet = run->packets[i];
+
+		packet->port_out = route->port_out;
+		packet->peer_out = route->peer_out;
+		packet->port_out_incarnation = route->port_out_incarnation;
+	}
+}
+
 bool stage_lookup(struct worker *worker, struct batch *batch)
 {
-	struct account_run run = {0};
+	struct account_sum passed = {0};
+	struct batch_run run = {0};
 	struct route routes[BATCH_SIZE];
 	uint8_t which[BATCH_SIZE];
-	unsigned kept = 0, found = 0;
+	unsigned found = 0;
 	bool flood = false;
 
-	find_runs(worker, batch, routes, which);
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct packet *packet = batch->packets[i];
+	ask(worker, batch, routes, which);
+	for (unsigned i = 0; batch_next(batch, &run); i++) {
+		const struct packet *packet = run.packets[0];
 		struct route *route = &routes[which[i]];
 
 		if (which[i] == found) {
@@ -112,22 +125,21 @@ bool stage_lookup(struct worker *worker, struct batch *batch)
 			found++;
 		}
 		/* What the sender's tenant put into the switch, now that its shaper let it pass. */
-		if (!account_same_port(&run, packet)) {
-			account_passed(worker, &run);
-			account_begin_port(&run, packet);
+		if (!account_same_port(&passed, packet)) {
+			account_passed(worker, &passed);
+			account_begin_port(&passed, packet);
 		}
-		account_run_add(&run, packet->frame_count, packet->wire_size);
+		account_sum_add(&passed, (uint64_t)run.count * packet->frame_count,
+				(uint64_t)run.count * packet->wire_size);
 		if (route->reason != DROP_NONE) {
-			account_drop(worker, packet, route->reason);
+			account_drop_run(worker, &run, route->reason);
 			continue;
 		}
-		packet->port_out = route->port_out;
-		packet->peer_out = route->peer_out;
-		packet->port_out_incarnation = route->port_out_incarnation;
+		follow(&run, route);
 		flood |= route->port_out == PROTO_NO_INDEX;
-		batch->packets[kept++] = packet;
+		batch_keep(batch, &run);
 	}
-	batch->count = kept;
-	account_passed(worker, &run);
+	batch_end(batch, &run);
+	account_passed(worker, &passed);
 	return flood;
 }

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
 #include "datapath/offload/checksum.h"
 #include "datapath/offload/segment.h"
 #include "datapath/ports/port.h"
@@ -42,7 +44,7 @@ static bool sent_in_part(struct worker *worker, struct packet *packet, enum drop
 static void flush(struct outlet *outlet)
 {
 	struct worker *worker = outlet->worker;
-	struct account_run run = {0};
+	struct account_sum sum = {0};
 	uint8_t results[BATCH_SIZE];
 	unsigned sent = 0;
 
@@ -57,14 +59,14 @@ static void flush(struct outlet *outlet)
 			account_drop(worker, packet, results[i]);
 			continue;
 		}
-		if (!account_same_port(&run, packet)) {
-			account_sent(worker, &run, outlet->index);
-			account_begin_port(&run, packet);
+		if (!account_same_port(&sum, packet)) {
+			account_sent(worker, &sum, outlet->index);
+			account_begin_port(&sum, packet);
 		}
-		account_run_add(&run, packet->frame_count, packet->wire_size);
+		account_sum_add(&sum, packet->frame_count, packet->wire_size);
 		outlet->packets[sent++] = packet;
 	}
-	account_sent(worker, &run, outlet->index);
+	account_sent(worker, &sum, outlet->index);
 	packet_free_all(worker->pool, outlet->packets, sent);
 	outlet->count = 0;
 }
@@ -200,32 +202,108 @@ static enum drop_reason check(const struct config *config, const struct packet *
 	return out->admin_up ? DROP_NONE : DROP_PORT_DOWN;
 }
 
+/* Whether a packet goes out as it is, for which no port has to be asked. */
+static bool is_plain(const struct packet *packet, uint16_t vid)
+{
+	return vid == 0 && (packet->flags & PACKET_TAG_KEPT) == 0 &&
+	       (packet->offload.flags | packet->offload.gso_type) == 0;
+}
+
+static void send_run(struct outlet *outlet, const struct batch_run *run, uint16_t vid)
+{
+	if (is_plain(run->packets[0], vid) && run->count <= BATCH_SIZE - outlet->count) {
+		memcpy(&outlet->packets[outlet->count], run->packets,
+		       run->count * sizeof(run->packets[0]));
+		outlet->count += run->count;
+		if (outlet->count == BATCH_SIZE)
+			flush(outlet);
+		return;
+	}
+	for (unsigned i = 0; i < run->count; i++)
+		send_packet(outlet, run->packets[i], vid);
+}
+
+/*
+ * The runs of a batch by the ports that they go to, so that all packets to one port go together, in
+ * their order.
+ */
+struct sorted {
+	unsigned port_count;
+	struct {
+		struct port *port;
+		uint32_t index;
+		uint8_t first, last; /* runs */
+	} ports[BATCH_SIZE];
+	struct {
+		struct batch_run run;
+		uint16_t vid;
+		uint8_t next; /* run to the same port */
+	} runs[BATCH_SIZE];
+	/* Open addressing by index: a place in ports, and 1; 0 is empty. */
+	uint8_t slots[2 * BATCH_SIZE];
+};
+
+/* Returns the place of a port, which may be a new one without runs. */
+static unsigned place_of(struct sorted *sorted, struct port *port, uint32_t index)
+{
+	unsigned slot = index % sizeof(sorted->slots);
+
+	for (; sorted->slots[slot] != 0; slot = (slot + 1) % sizeof(sorted->slots)) {
+		if (sorted->ports[sorted->slots[slot] - 1].index == index)
+			return sorted->slots[slot] - 1u;
+	}
+	sorted->ports[sorted->port_count].port = port;
+	sorted->ports[sorted->port_count].index = index;
+	sorted->ports[sorted->port_count].first = BATCH_SIZE;
+	sorted->slots[slot] = (uint8_t)++sorted->port_count;
+	return sorted->port_count - 1;
+}
+
+static void sort(struct worker *worker, struct batch *batch, struct sorted *sorted)
+{
+	struct batch_run run = {0};
+
+	for (unsigned i = 0; batch_next(batch, &run);) {
+		const struct packet *packet = run.packets[0];
+		struct port *port;
+		uint16_t vid;
+		enum drop_reason reason = check(worker->config, packet, &port, &vid);
+		unsigned place;
+
+		if (reason != DROP_NONE) {
+			account_drop_run(worker, &run, reason);
+			continue;
+		}
+		place = place_of(sorted, port, packet->port_out);
+		if (sorted->ports[place].first == BATCH_SIZE)
+			sorted->ports[place].first = (uint8_t)i;
+		else
+			sorted->runs[sorted->ports[place].last].next = (uint8_t)i;
+		sorted->ports[place].last = (uint8_t)i;
+		sorted->runs[i].run = run;
+		sorted->runs[i++].vid = vid;
+	}
+}
+
 void stage_output(struct worker *worker, struct batch *batch)
 {
 	struct outlet outlet = {.worker = worker};
+	struct sorted sorted;
 
-	for (unsigned i = 0; i < batch->count; i++) {
-		if (batch->packets[i] == NULL)
-			continue;
-		uint32_t port_out = batch->packets[i]->port_out;
+	sorted.port_count = 0;
+	memset(sorted.slots, 0, sizeof(sorted.slots));
+	sort(worker, batch, &sorted);
+	for (unsigned i = 0; i < sorted.port_count; i++) {
+		unsigned run = sorted.ports[i].first;
 
-		outlet.index = port_out;
-		/* All packets to one port go together, in their order. */
-		for (unsigned j = i; j < batch->count; j++) {
-			struct packet *packet = batch->packets[j];
-			enum drop_reason reason;
-			uint16_t vid;
-
-			if (packet == NULL || packet->port_out != port_out)
-				continue;
-			batch->packets[j] = NULL;
-			reason = check(worker->config, packet, &outlet.port, &vid);
-			if (reason != DROP_NONE)
-				account_drop(worker, packet, reason);
-			else
-				send_packet(&outlet, packet, vid);
+		outlet.port = sorted.ports[i].port;
+		outlet.index = sorted.ports[i].index;
+		for (;; run = sorted.runs[run].next) {
+			send_run(&outlet, &sorted.runs[run].run, sorted.runs[run].vid);
+			if (run == sorted.ports[i].last)
+				break;
 		}
 		flush(&outlet);
 	}
-	batch->count = 0;
+	batch_init(batch);
 }

@@ -110,6 +110,6 @@ bool stage_replicate(struct worker *worker, struct batch *batch, struct replicat
 		state->member = 0;
 		state->pending = false;
 	}
-	batch->count = 0;
+	batch_init(batch);
 	return false;
 }

@@ -63,7 +63,7 @@ static void offer(struct worker *worker, struct packet_list *pieces, enum shaper
 			batch_add(out, piece);
 			if (batch_full(out)) {
 				next(worker, out);
-				out->count = 0;
+				batch_init(out);
 			}
 			break;
 		case SHAPER_QUEUED:
@@ -108,7 +108,7 @@ void stage_shape(struct worker *worker, struct batch *batch, enum shaper_kind ki
 		next(worker, batch);
 		return;
 	}
-	out.count = 0;
+	batch_init(&out);
 
 	for (unsigned i = 0; i < batch->count; i++) {
 		struct packet *packet = batch->packets[i];
@@ -129,10 +129,10 @@ void stage_shape(struct worker *worker, struct batch *batch, enum shaper_kind ki
 		}
 		if (batch_full(&out)) {
 			next(worker, &out);
-			out.count = 0;
+			batch_init(&out);
 		}
 	}
-	batch->count = 0;
+	batch_init(batch);
 	if (out.count > 0)
 		next(worker, &out);
 }
@@ -158,4 +158,5 @@ void stage_recheck(struct worker *worker, struct batch *batch)
 			batch->packets[kept++] = packet;
 	}
 	batch->count = kept;
+	batch->run_count = 0;
 }
