@@ -73,6 +73,13 @@ static inline bool batch_next(struct batch *batch, struct batch_run *run)
 	return true;
 }
 
+/* Makes so many packets that follow a part of the present run; of a batch without runs. */
+static inline void batch_extend(struct batch_run *run, unsigned followers)
+{
+	run->count += followers;
+	run->next += followers;
+}
+
 /* The present run stays in the batch; else it is the caller's. */
 static inline void batch_keep(struct batch *batch, struct batch_run *run)
 {

@@ -65,8 +65,12 @@ struct packet {
 	uint8_t slice_count;
 	uint8_t flags; /* enum packet_flags */
 
+	uint32_t port_in, port_in_incarnation; /* index and incarnation, never a pointer */
+
 	/* Offload state, offsets from data; little-endian fields equal the host's order here. */
 	struct virtio_net_hdr offload;
+	uint8_t drop; /* enum drop_reason; set by a port that knows what is wrong */
+	uint8_t gate; /* the shaper gate that it waits at; enum shaper_kind */
 
 	/* Written by parse; offsets from data. */
 	uint16_t ether_type; /* behind tags, host order */
@@ -78,12 +82,9 @@ struct packet {
 	uint8_t ip_protocol;	 /* layer 4, behind IPv6 extension headers */
 	uint8_t ip_ecn_dscp;	 /* the whole TOS or traffic class octet */
 	uint16_t frame_count;	 /* frames on the wire that it stands for; 1 without GSO */
-	uint8_t drop;		 /* enum drop_reason; set by a port that knows what is wrong */
-	uint8_t gate;		 /* the shaper gate that it waits at; enum shaper_kind */
 	uint32_t wire_size;	 /* octets of these frames, each with its headers */
 	uint32_t flow_hash;	 /* the same for a flow's packets; see parse.h */
 
-	uint32_t port_in, port_in_incarnation; /* index and incarnation, never a pointer */
 	uint32_t references; /* private: 1 for the packet, 1 for each slice elsewhere in its head */
 
 	/* Written by classify. */

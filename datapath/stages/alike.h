@@ -21,89 +21,126 @@
 
 #include "datapath/packet.h"
 
-#define ALIKE_WORDS 6u /* of 8 octets, from the destination MAC to TCP's flags */
+/* 16 octets, compared at once; the compiler knows how. */
+typedef uint64_t alike_part __attribute__((vector_size(16)));
 
-/* The first packet of a run, and what parse found in it; `first` NULL: the next one is a run. */
+#define ALIKE_FRAME  3u /* parts of a frame, from the destination MAC to TCP's flags */
+#define ALIKE_BEGIN  offsetof(struct packet, size) /* of what a port wrote, but the frame */
+#define ALIKE_END    (offsetof(struct packet, gate) + 1)
+#define ALIKE_PARSED offsetof(struct packet, offload) /* what parse writes, but flags */
+
+/* A packet that others are compared with, before and after parse. */
 struct alike {
-	const struct packet *first;
-	const uint64_t *mask;
-	uint64_t shape; /* size, head_size, slice_count and flags, before parse */
-	struct virtio_net_hdr offload;
+	bool usable;
+	uint8_t flags;
+	const alike_part *masks;
+	alike_part frame[ALIKE_FRAME];
+	alike_part received[2]; /* the first and the last 16 octets of what the port wrote */
+	alike_part parsed[2];
+	uint32_t flow_hash;
 };
 
-static_assert(offsetof(struct packet, flags) + 1 == offsetof(struct packet, size) + 8,
-	      "the shape is one word");
+static_assert(ALIKE_END - ALIKE_BEGIN <= 32, "two parts hold what a port writes");
+static_assert(offsetof(struct packet, flow_hash) == ALIKE_PARSED + 32,
+	      "two parts and the hash are what parse writes");
 
-static inline uint64_t alike_word(const void *at)
+static inline alike_part alike_load(const void *at)
 {
-	uint64_t word;
+	alike_part part;
 
-	memcpy(&word, at, sizeof(word));
-	return word;
+	memcpy(&part, at, sizeof(part));
+	return part;
 }
 
-/* Called with a packet before parse, which may become the first of a run. */
+static inline const uint8_t *alike_at(const struct packet *packet, size_t offset)
+{
+	return (const uint8_t *)packet + offset;
+}
+
+/* Called with a packet before parse. */
 static inline void alike_remember(struct alike *alike, const struct packet *packet)
 {
-	alike->first = NULL;
-	alike->shape = alike_word(&packet->size);
-	alike->offload = packet->offload;
+	alike->received[0] = alike_load(alike_at(packet, ALIKE_BEGIN));
+	alike->received[1] = alike_load(alike_at(packet, ALIKE_END - sizeof(alike_part)));
 }
 
-/*
- * Called with the same packet when parse has accepted it. The masks are of the frame's first 48
- * octets as they lie in memory, the lowest first: MACs, type, IPv4's first octets; no id nor TTL;
- * no header checksum; addresses, ports, UDP's size; the size of TCP's header.
- */
+/* Which octets of the frame count, as they lie in memory, the lowest first. */
+static inline const alike_part *alike_masks(uint8_t ip_protocol)
+{
+	/* MACs, type, IPv4's first octets; no id, TTL or header checksum; addresses, … */
+#define ALIKE_IPV4                                                                                 \
+	{~0ull, ~0ull},                                                                            \
+	{                                                                                          \
+		0xff00ffff0000ffff, 0xffffffffffff0000                                             \
+	}
+	/* … and ports, and the size of TCP's header, … */
+	static const alike_part tcp[ALIKE_FRAME] = {ALIKE_IPV4,
+						    {0x0000ffffffffffff, 0x00f0000000000000}};
+	/* … or the size in UDP's. */
+	static const alike_part udp[ALIKE_FRAME] = {ALIKE_IPV4, {~0ull, 0}};
+	static const alike_part other[ALIKE_FRAME] = {ALIKE_IPV4, {0xffff, 0}};
+
+	if (ip_protocol == IPPROTO_TCP)
+		return tcp;
+	return ip_protocol == IPPROTO_UDP ? udp : other;
+}
+
+/* Called with the same packet when parse has accepted it. */
 static inline void alike_begin(struct alike *alike, const struct packet *packet)
 {
-	static const uint64_t tcp[ALIKE_WORDS] = {~0ull,
-						  ~0ull,
-						  0xff00ffff0000ffff,
-						  0xffffffffffff0000,
-						  0x0000ffffffffffff,
-						  0x00f0000000000000};
-	static const uint64_t udp[ALIKE_WORDS] = {
-		~0ull, ~0ull, 0xff00ffff0000ffff, 0xffffffffffff0000, ~0ull, 0};
-	static const uint64_t other[ALIKE_WORDS] = {
-		~0ull, ~0ull, 0xff00ffff0000ffff, 0xffffffffffff0000, 0xffff, 0};
-
-	if (packet->flags & (PACKET_TAGGED | PACKET_FROM_OVERLAY) ||
-	    packet->ether_type != ETH_P_IP || packet->l3_offset != ETH_HLEN ||
-	    packet->head_size < 8 * ALIKE_WORDS || packet->data[ETH_HLEN] != 0x45)
+	alike->usable = (packet->flags & (PACKET_TAGGED | PACKET_FROM_OVERLAY)) == 0 &&
+			packet->ether_type == ETH_P_IP && packet->l3_offset == ETH_HLEN &&
+			packet->head_size >= ALIKE_FRAME * sizeof(alike_part) &&
+			packet->data[ETH_HLEN] == 0x45;
+	if (!alike->usable)
 		return;
-	alike->first = packet;
-	alike->mask = packet->ip_protocol == IPPROTO_TCP   ? tcp
-		      : packet->ip_protocol == IPPROTO_UDP ? udp
-							   : other;
+	alike->masks = alike_masks(packet->ip_protocol);
+	alike->flags = packet->flags;
+	for (unsigned i = 0; i < ALIKE_FRAME; i++)
+		alike->frame[i] = alike_load(packet->data + i * sizeof(alike_part));
+	for (unsigned i = 0; i < 2; i++)
+		alike->parsed[i] =
+			alike_load(alike_at(packet, ALIKE_PARSED + i * sizeof(alike_part)));
+	alike->flow_hash = packet->flow_hash;
 }
 
-/* Whether the packet, before parse, is of the run. */
+/* Whether a packet, before parse, is of the run. */
 static inline bool alike_fits(const struct alike *alike, const struct packet *packet)
 {
-	const struct packet *first = alike->first;
-	uint64_t difference = 0;
+	alike_part difference = alike->received[0] ^ alike_load(alike_at(packet, ALIKE_BEGIN));
 
-	if (first == NULL || alike_word(&packet->size) != alike->shape ||
-	    alike_word(packet->data) != alike_word(first->data))
+	difference |=
+		alike->received[1] ^ alike_load(alike_at(packet, ALIKE_END - sizeof(alike_part)));
+	/* The frame is as long as the other one's, or this is not looked at. */
+	if ((difference[0] | difference[1]) != 0)
 		return false;
-	for (unsigned i = 1; i < ALIKE_WORDS; i++)
-		difference |= (alike_word(packet->data + 8 * i) ^ alike_word(first->data + 8 * i)) &
-			      alike->mask[i];
-	return difference == 0 && packet->port_in == first->port_in &&
-	       packet->port_in_incarnation == first->port_in_incarnation &&
-	       packet->drop == DROP_NONE &&
-	       memcmp(&packet->offload, &alike->offload, sizeof(alike->offload)) == 0;
+	difference = (alike->frame[0] ^ alike_load(packet->data)) & alike->masks[0];
+	difference |= (alike->frame[1] ^ alike_load(packet->data + 16)) & alike->masks[1];
+	difference |= (alike->frame[2] ^ alike_load(packet->data + 32)) & alike->masks[2];
+	return (difference[0] | difference[1]) == 0;
 }
 
 /* Gives a packet of the run what parse found in its first. */
 static inline void alike_copy(const struct alike *alike, struct packet *packet)
 {
-	const size_t begin = offsetof(struct packet, offload);
-	const size_t end = offsetof(struct packet, flow_hash) + sizeof(packet->flow_hash);
+	uint8_t *parsed = (uint8_t *)packet + ALIKE_PARSED;
 
-	memcpy((uint8_t *)packet + begin, (const uint8_t *)alike->first + begin, end - begin);
-	packet->flags = alike->first->flags;
+	memcpy(parsed, alike->parsed, sizeof(alike->parsed));
+	packet->flow_hash = alike->flow_hash;
+	packet->flags = alike->flags;
+}
+
+/* Returns how many of the packets, from the first on, are of the run, and completes these. */
+static inline unsigned alike_follow(const struct alike *alike, struct packet *const *packets,
+				    unsigned count)
+{
+	unsigned followers = 0;
+
+	if (!alike->usable)
+		return 0;
+	while (followers < count && alike_fits(alike, packets[followers]))
+		alike_copy(alike, packets[followers++]);
+	return followers;
 }
 
 #endif

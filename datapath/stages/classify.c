@@ -28,55 +28,48 @@ static uint32_t received_size(const struct packet *packet)
 	return packet->wire_size + packet->frame_count * VLAN_TAG_SIZE;
 }
 
-/* Counts what came in, and drops it when parse refused it. Returns whether it goes on. */
-static bool receive(struct worker *worker, struct account_sum *sum, struct packet *packet,
-		    enum drop_reason reason, uint32_t octets)
+/* Drops a packet that parse refused; so many octets of it came in. */
+static void refuse(struct worker *worker, struct packet *packet, enum drop_reason reason,
+		   uint32_t octets)
 {
-	if (!account_same_port(sum, packet)) {
-		account_received(worker, sum);
-		account_begin_port(sum, packet);
-	}
-	if (reason == DROP_NONE) {
-		account_sum_add(sum, packet->frame_count, received_size(packet));
-		return true;
-	}
 	packet->frame_count = 1;
 	packet->wire_size = octets;
 	packet->segment = PROTO_NO_INDEX;
-	account_sum_add(sum, 1, octets);
 	account_drop(worker, packet, reason);
-	return false;
 }
 
 void stage_parse(struct worker *worker, struct batch *batch)
 {
 	struct account_sum received = {0};
-	struct alike alike = {0};
-	unsigned kept = 0, runs = 0;
+	struct batch_run run = {0};
 
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct packet *packet = batch->packets[i];
+	/* A run is what follows a packet and is alike; nobody has looked for it before. */
+	batch->run_count = 0;
+	while (batch_next(batch, &run)) {
+		struct packet *packet = run.packets[0];
 		enum drop_reason reason = packet->drop;
 		uint32_t octets = packet->size;
+		struct alike alike;
 
-		if (alike_fits(&alike, packet)) {
-			alike_copy(&alike, packet);
-			account_sum_add(&received, packet->frame_count, packet->wire_size);
-			batch->run_sizes[runs - 1]++;
-			batch->packets[kept++] = packet;
-			continue;
+		if (!account_same_port(&received, packet)) {
+			account_received(worker, &received);
+			account_begin_port(&received, packet);
 		}
 		alike_remember(&alike, packet);
 		if (reason == DROP_NONE)
 			reason = parse(worker->config, packet);
-		if (!receive(worker, &received, packet, reason, octets))
+		if (reason != DROP_NONE) {
+			account_sum_add(&received, 1, octets);
+			refuse(worker, packet, reason, octets);
 			continue;
+		}
 		alike_begin(&alike, packet);
-		batch->run_sizes[runs++] = 1;
-		batch->packets[kept++] = packet;
+		batch_extend(&run, alike_follow(&alike, run.packets + 1, batch->count - run.next));
+		account_sum_add(&received, (uint64_t)run.count * packet->frame_count,
+				(uint64_t)run.count * received_size(packet));
+		batch_keep(batch, &run);
 	}
-	batch->count = kept;
-	batch->run_count = runs;
+	batch_end(batch, &run);
 	account_received(worker, &received);
 }
 

@@ -41,32 +41,52 @@ static bool sent_in_part(struct worker *worker, struct packet *packet, enum drop
 	return true;
 }
 
+/* Drops what the kernel did not take, and returns how many packets it took: the first of them. */
+static unsigned drop_refused(struct outlet *outlet, const uint8_t *results)
+{
+	unsigned sent = 0;
+
+	for (unsigned i = 0; i < outlet->count; i++) {
+		struct packet *packet = outlet->packets[i];
+
+		if (results[i] == DROP_NONE || sent_in_part(outlet->worker, packet, results[i]))
+			outlet->packets[sent++] = packet;
+		else
+			account_drop(outlet->worker, packet, results[i]);
+	}
+	return sent;
+}
+
+static void count_sent(const struct outlet *outlet, unsigned sent)
+{
+	struct account_sum sum = {0};
+
+	for (unsigned i = 0; i < sent; i++) {
+		const struct packet *packet = outlet->packets[i];
+
+		if (!account_same_port(&sum, packet)) {
+			account_sent(outlet->worker, &sum, outlet->index);
+			account_begin_port(&sum, packet);
+		}
+		account_sum_add(&sum, packet->frame_count, packet->wire_size);
+	}
+	account_sent(outlet->worker, &sum, outlet->index);
+}
+
 static void flush(struct outlet *outlet)
 {
+	static const uint8_t all_sent[BATCH_SIZE];
 	struct worker *worker = outlet->worker;
-	struct account_sum sum = {0};
+	unsigned sent = outlet->count;
 	uint8_t results[BATCH_SIZE];
-	unsigned sent = 0;
 
 	if (outlet->count == 0)
 		return;
 	outlet->port->ops->transmit(outlet->port, worker->config, worker->index, outlet->packets,
 				    outlet->count, results);
-	for (unsigned i = 0; i < outlet->count; i++) {
-		struct packet *packet = outlet->packets[i];
-
-		if (results[i] != DROP_NONE && !sent_in_part(worker, packet, results[i])) {
-			account_drop(worker, packet, results[i]);
-			continue;
-		}
-		if (!account_same_port(&sum, packet)) {
-			account_sent(worker, &sum, outlet->index);
-			account_begin_port(&sum, packet);
-		}
-		account_sum_add(&sum, packet->frame_count, packet->wire_size);
-		outlet->packets[sent++] = packet;
-	}
-	account_sent(worker, &sum, outlet->index);
+	if (memcmp(results, all_sent, sent) != 0)
+		sent = drop_refused(outlet, results);
+	count_sent(outlet, sent);
 	packet_free_all(worker->pool, outlet->packets, sent);
 	outlet->count = 0;
 }

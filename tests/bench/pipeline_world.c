@@ -51,26 +51,33 @@ static void write_macs(uint8_t *data, const struct world_frame *frame)
 	memcpy(data + 8, &frame->source, 4);
 }
 
+static void write_tag(uint8_t *data, uint32_t vid)
+{
+	data[12] = VLAN_TPID_8021Q >> 8;
+	data[13] = VLAN_TPID_8021Q & 0xff;
+	data[14] = (uint8_t)(vid >> 8);
+	data[15] = (uint8_t)vid;
+}
+
 static int receive(struct port *port, unsigned queue, struct receiver *receiver,
 		   struct batch *batch)
 {
 	struct world *world = port->private;
 	const struct world_frame *frames = &world->ring.frames[world->ring.next * BATCH_SIZE];
+	uint32_t size = world->tagged ? WORLD_FRAME_SIZE + VLAN_TAG_SIZE : WORLD_FRAME_SIZE;
 
 	(void)queue;
 	for (unsigned i = 0; i < BATCH_SIZE; i++) {
 		struct packet *packet = packet_new(receiver->pool);
 
-		packet->size = WORLD_FRAME_SIZE;
+		packet->size = size;
+		packet->head_size = (uint16_t)size;
 		write_macs(packet->data, &frames[i]);
-		if (frames[i].vid != 0) {
-			packet->size += VLAN_TAG_SIZE;
-			packet->data[14] = (uint8_t)(frames[i].vid >> 8);
-			packet->data[15] = (uint8_t)frames[i].vid;
-		}
-		packet->head_size = (uint16_t)packet->size;
-		batch_add(batch, packet);
+		batch->packets[i] = packet;
 	}
+	for (unsigned i = 0; world->tagged && i < BATCH_SIZE; i++)
+		write_tag(batch->packets[i]->data, frames[i].vid);
+	batch->count = BATCH_SIZE;
 	return 0;
 }
 
@@ -104,11 +111,8 @@ static void warm_pool(struct packet_pool *pool, bool tagged)
 		packets[i] = packet_new(pool);
 		rest = packets[i]->data + 12;
 		memset(rest, 0, WORLD_FRAME_SIZE + VLAN_TAG_SIZE - 12);
-		if (tagged) {
-			*rest++ = VLAN_TPID_8021Q >> 8;
-			*rest++ = VLAN_TPID_8021Q & 0xff;
-			rest += 2;
-		}
+		if (tagged)
+			rest += VLAN_TAG_SIZE;
 		memcpy(rest, frame_rest, sizeof(frame_rest));
 	}
 	for (unsigned i = 0; i < WARM_PACKETS; i++)
@@ -307,7 +311,8 @@ void world_init(struct world *world, const struct world_row *row)
 	rig_tenant(&world->rig, 0);
 	row->make(world, row->count);
 	rig_commit(&world->rig);
-	warm_pool(world->rig.worker.pool, world->ring.frames[0].vid != 0);
+	world->tagged = world->ring.frames[0].vid != 0;
+	warm_pool(world->rig.worker.pool, world->tagged);
 	world->rig.worker.now = world->rig.now;
 	world->rig.worker.now_seconds = world->rig.seconds;
 }

@@ -34,6 +34,7 @@ struct world_ring {
 struct world {
 	struct rig rig;
 	struct world_ring ring;
+	bool tagged;   /* frames carry a tag */
 	uint64_t sent; /* packets that the ports were given */
 };
 
