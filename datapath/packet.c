@@ -22,17 +22,19 @@ static_assert(offsetof(struct packet, slices) <= 2 * PACKET_CACHE_LINE,
 
 /*
  * Objects lie side by side in one mapping each for packets and for buffers. Those that were in use
- * before are in a free list, last in first out, because these are in the cache; the rest, from
+ * before are taken first, last in first out, because these are in the cache: packets from a stack,
+ * so that taking one does not wait for another to be read, and buffers from a list. The rest, from
  * *_fresh on, has never been touched and takes no memory. Under AddressSanitizer, what is free is
  * poisoned.
  */
 struct packet_pool {
-	struct packet *packets_free;
+	struct packet **packets_free;
+	uint32_t packets_free_count;
 	struct packet_buffer *buffers_free;
+	uint32_t buffers_free_count;
 	uint8_t *packets, *buffers;
 	uint32_t packets_fresh, buffers_fresh;
 	uint32_t packets_max, buffers_max;
-	uint32_t in_use;
 };
 
 static void *reserve(uint64_t size)
@@ -64,9 +66,11 @@ struct packet_pool *packet_pool_new(uint32_t packet_max, uint32_t buffer_max)
 		return NULL;
 	pool->packets_max = packet_max;
 	pool->buffers_max = buffer_max;
+	pool->packets_free = malloc(((size_t)packet_max + 1) * sizeof(struct packet *));
 	pool->packets = reserve((uint64_t)packet_max * PACKET_OBJECT_SIZE);
 	pool->buffers = reserve((uint64_t)buffer_max * BUFFER_STRIDE);
-	if (pool->packets == MAP_FAILED || pool->buffers == MAP_FAILED) {
+	if (pool->packets_free == NULL || pool->packets == MAP_FAILED ||
+	    pool->buffers == MAP_FAILED) {
 		packet_pool_free(pool);
 		return NULL;
 	}
@@ -79,42 +83,47 @@ void packet_pool_free(struct packet_pool *pool)
 		return;
 	unreserve(pool->packets, (uint64_t)pool->packets_max * PACKET_OBJECT_SIZE);
 	unreserve(pool->buffers, (uint64_t)pool->buffers_max * BUFFER_STRIDE);
+	free(pool->packets_free);
 	free(pool);
 }
 
 uint32_t packet_pool_in_use(const struct packet_pool *pool)
 {
-	return pool->in_use;
+	return pool->packets_fresh - pool->packets_free_count + pool->buffers_fresh -
+	       pool->buffers_free_count;
+}
+
+/* Puts a packet that was never used on the empty stack. Returns whether there is one. */
+static bool pool_grow(struct packet_pool *pool)
+{
+	if (pool->packets_fresh == pool->packets_max)
+		return false;
+	pool->packets_free[pool->packets_free_count++] =
+		(void *)(pool->packets + (uint64_t)pool->packets_fresh++ * PACKET_OBJECT_SIZE);
+	return true;
 }
 
 /* Returns an object whose octets are undefined, or NULL. */
-static struct packet *packet_take(struct packet_pool *pool)
+static inline struct packet *packet_take(struct packet_pool *pool)
 {
-	struct packet *packet = pool->packets_free;
+	struct packet *packet;
 
-	if (packet != NULL) {
-		ASAN_UNPOISON_MEMORY_REGION(packet, PACKET_OBJECT_SIZE);
-		pool->packets_free = packet->next;
-	} else if (pool->packets_fresh < pool->packets_max) {
-		packet = (void *)(pool->packets +
-				  (uint64_t)pool->packets_fresh++ * PACKET_OBJECT_SIZE);
-		ASAN_UNPOISON_MEMORY_REGION(packet, PACKET_OBJECT_SIZE);
-	} else {
+	if (pool->packets_free_count == 0 && !pool_grow(pool))
 		return NULL;
-	}
-	pool->in_use++;
+	packet = pool->packets_free[--pool->packets_free_count];
+	ASAN_UNPOISON_MEMORY_REGION(packet, PACKET_OBJECT_SIZE);
 	return packet;
 }
 
-static inline void packet_release(struct packet_pool *pool, struct packet *packet)
+/* Drops one reference. With the last one the packet goes to *place; returns the place behind. */
+static inline struct packet **packet_release(struct packet *packet, struct packet **place)
 {
 	assert(packet->references > 0);
 	if (--packet->references > 0)
-		return;
-	packet->next = pool->packets_free;
-	pool->packets_free = packet;
-	pool->in_use--;
+		return place;
 	ASAN_POISON_MEMORY_REGION(packet, PACKET_OBJECT_SIZE);
+	*place = packet;
+	return place + 1;
 }
 
 struct packet *packet_new(struct packet_pool *pool)
@@ -124,22 +133,23 @@ struct packet *packet_new(struct packet_pool *pool)
 	if (packet == NULL)
 		return NULL;
 	memset(packet, 0, offsetof(struct packet, segment));
-	packet->next = NULL;
 	packet->data = packet->storage + PACKET_HEADROOM;
 	packet->references = 1;
 	return packet;
 }
 
-static void release_slices(struct packet_pool *pool, struct packet *packet)
+static struct packet **release_slices(struct packet_pool *pool, struct packet *packet,
+				      struct packet **place)
 {
 	for (unsigned i = 0; i < packet->slice_count; i++) {
 		if (packet->slices[i].owner_packet != NULL)
-			packet_release(pool, packet->slices[i].owner_packet);
+			place = packet_release(packet->slices[i].owner_packet, place);
 		else
 			packet_buffer_release(pool, packet->slices[i].owner_buffer);
 	}
 	/* Others may refer to the head for long, but to nothing behind it through this packet. */
 	packet->slice_count = 0;
+	return place;
 }
 
 void packet_free(struct packet_pool *pool, struct packet *packet)
@@ -150,11 +160,14 @@ void packet_free(struct packet_pool *pool, struct packet *packet)
 
 void packet_free_all(struct packet_pool *pool, struct packet *const *packets, unsigned count)
 {
+	struct packet **place = pool->packets_free + pool->packets_free_count;
+
 	for (unsigned i = 0; i < count; i++) {
 		if (packets[i]->slice_count > 0)
-			release_slices(pool, packets[i]);
-		packet_release(pool, packets[i]);
+			place = release_slices(pool, packets[i], place);
+		place = packet_release(packets[i], place);
 	}
+	pool->packets_free_count = (uint32_t)(place - pool->packets_free);
 }
 
 size_t packet_tailroom(const struct packet *packet)
@@ -170,6 +183,7 @@ struct packet_buffer *packet_buffer_new(struct packet_pool *pool)
 	if (buffer != NULL) {
 		ASAN_UNPOISON_MEMORY_REGION(buffer, BUFFER_STRIDE);
 		pool->buffers_free = buffer->next;
+		pool->buffers_free_count--;
 	} else if (pool->buffers_fresh < pool->buffers_max) {
 		buffer = (void *)(pool->buffers + (uint64_t)pool->buffers_fresh++ * BUFFER_STRIDE);
 		ASAN_UNPOISON_MEMORY_REGION(buffer, BUFFER_STRIDE);
@@ -177,7 +191,6 @@ struct packet_buffer *packet_buffer_new(struct packet_pool *pool)
 		return NULL;
 	}
 	buffer->references = 1;
-	pool->in_use++;
 	return buffer;
 }
 
@@ -190,7 +203,7 @@ void packet_buffer_release(struct packet_pool *pool, struct packet_buffer *buffe
 		return;
 	buffer->next = pool->buffers_free;
 	pool->buffers_free = buffer;
-	pool->in_use--;
+	pool->buffers_free_count++;
 	ASAN_POISON_MEMORY_REGION(buffer, BUFFER_STRIDE);
 }
 

@@ -25,7 +25,7 @@
 #include "tests/bench/pipeline_world.h"
 
 #define TURNS	       4u
-#define SAMPLES	       15u /* of a turn */
+#define SAMPLES	       1000u /* of a turn */
 #define SAMPLE_BATCHES 64u
 #define ROWS_MAX       32u
 
