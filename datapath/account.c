@@ -18,55 +18,55 @@ static struct stats_port *port_in(struct worker *worker, const struct packet *pa
 		       : &worker->stats->ports[packet->port_in];
 }
 
-void account_received(struct worker *worker, const struct account_sum *sum)
+void account_received(struct worker *worker, struct account_sum sum)
 {
 	struct stats_port *stats;
 
-	if (sum->frames == 0 || find_port(worker, sum->index, sum->incarnation) == NULL)
+	if (sum.frames == 0 || find_port(worker, sum.index, sum.incarnation) == NULL)
 		return;
-	stats = &worker->stats->ports[sum->index];
-	account_add(&stats->rx_packets, sum->frames);
-	account_add(&stats->rx_bytes, sum->octets);
+	stats = &worker->stats->ports[sum.index];
+	account_add(&stats->rx_packets, sum.frames);
+	account_add(&stats->rx_bytes, sum.octets);
 }
 
-void account_admitted(struct worker *worker, const struct account_sum *sum)
+void account_admitted(struct worker *worker, struct account_sum sum)
 {
-	struct stats_segment *stats = &worker->stats->segments[sum->index];
+	struct stats_segment *stats = &worker->stats->segments[sum.index];
 
-	if (sum->frames == 0)
+	if (sum.frames == 0)
 		return;
-	account_add(&stats->packets, sum->frames);
-	account_add(&stats->bytes, sum->octets);
+	account_add(&stats->packets, sum.frames);
+	account_add(&stats->bytes, sum.octets);
 }
 
-void account_passed(struct worker *worker, const struct account_sum *sum)
+void account_passed(struct worker *worker, struct account_sum sum)
 {
-	const struct config_port *port = find_port(worker, sum->index, sum->incarnation);
+	const struct config_port *port = find_port(worker, sum.index, sum.incarnation);
 	struct stats_tenant *stats;
 
-	if (sum->frames == 0 || port == NULL || port->tenant == PROTO_NO_INDEX)
+	if (sum.frames == 0 || port == NULL || port->tenant == PROTO_NO_INDEX)
 		return;
 	stats = &worker->stats->tenants[port->tenant];
-	account_add(&stats->send_packets, sum->frames);
-	account_add(&stats->send_bytes, sum->octets);
+	account_add(&stats->send_packets, sum.frames);
+	account_add(&stats->send_bytes, sum.octets);
 }
 
-void account_sent(struct worker *worker, const struct account_sum *sum, uint32_t port_out)
+void account_sent(struct worker *worker, struct account_sum sum, uint32_t port_out)
 {
 	const struct config_port *port = config_port(worker->config, port_out);
 	struct stats_port *out = &worker->stats->ports[port_out];
 
-	if (sum->frames == 0)
+	if (sum.frames == 0)
 		return;
-	if (find_port(worker, sum->index, sum->incarnation) != NULL)
-		account_add(&worker->stats->ports[sum->index].forwarded, sum->frames);
-	account_add(&out->tx_packets, sum->frames);
-	account_add(&out->tx_bytes, sum->octets);
+	if (find_port(worker, sum.index, sum.incarnation) != NULL)
+		account_add(&worker->stats->ports[sum.index].forwarded, sum.frames);
+	account_add(&out->tx_packets, sum.frames);
+	account_add(&out->tx_bytes, sum.octets);
 	if (port->tenant != PROTO_NO_INDEX) {
 		struct stats_tenant *tenant = &worker->stats->tenants[port->tenant];
 
-		account_add(&tenant->receive_packets, sum->frames);
-		account_add(&tenant->receive_bytes, sum->octets);
+		account_add(&tenant->receive_packets, sum.frames);
+		account_add(&tenant->receive_bytes, sum.octets);
 	}
 }
 
@@ -111,8 +111,9 @@ void account_drop(struct worker *worker, struct packet *packet, enum drop_reason
 	packet_free(worker->pool, packet);
 }
 
-void account_drop_run(struct worker *worker, const struct batch_run *run, enum drop_reason reason)
+void account_drop_all(struct worker *worker, struct packet *const *packets, unsigned count,
+		      enum drop_reason reason)
 {
-	for (unsigned i = 0; i < run->count; i++)
-		account_drop(worker, run->packets[i], reason);
+	for (unsigned i = 0; i < count; i++)
+		account_drop(worker, packets[i], reason);
 }

@@ -14,11 +14,11 @@
  *
  *	for each packet:
  *		if (!account_same_port(&sum, packet)) {
- *			account_received(worker, &sum);
+ *			account_received(worker, sum);
  *			account_begin_port(&sum, packet);
  *		}
  *		account_sum_add(&sum, packet->frame_count, octets);
- *	account_received(worker, &sum);
+ *	account_received(worker, sum);
  */
 
 #include "datapath/worker.h"
@@ -70,13 +70,13 @@ static inline bool account_segment_known(const struct worker *worker, const stru
 }
 
 /* What is summed up of one port came in. */
-void account_received(struct worker *worker, const struct account_sum *sum);
+void account_received(struct worker *worker, struct account_sum sum);
 /* What is summed up of one segment was admitted to it. */
-void account_admitted(struct worker *worker, const struct account_sum *sum);
+void account_admitted(struct worker *worker, struct account_sum sum);
 /* What is summed up of one port passed its tenant's send gate. */
-void account_passed(struct worker *worker, const struct account_sum *sum);
+void account_passed(struct worker *worker, struct account_sum sum);
 /* The kernel took what is summed up of one port, at port_out, which exists. */
-void account_sent(struct worker *worker, const struct account_sum *sum, uint32_t port_out);
+void account_sent(struct worker *worker, struct account_sum sum, uint32_t port_out);
 
 /* A copy beyond the first was made for another port, or a frame was made by the switch itself. */
 void account_copied(struct worker *worker, const struct packet *packet);
@@ -88,7 +88,8 @@ void account_lost(struct worker *worker, const struct packet *packet, uint32_t f
 
 /* Counts the packet's frames as dropped and frees it. */
 void account_drop(struct worker *worker, struct packet *packet, enum drop_reason reason);
-/* The same with every packet of a run. */
-void account_drop_run(struct worker *worker, const struct batch_run *run, enum drop_reason reason);
+/* The same with many packets. */
+void account_drop_all(struct worker *worker, struct packet *const *packets, unsigned count,
+		      enum drop_reason reason);
 
 #endif

@@ -7,17 +7,15 @@
  *
  * A batch mostly holds packets of few flows. Parse finds its runs: packets in a row that are alike
  * in everything that stages decide by (stages/alike.h). What the first of a run meets, all of it
- * meet, so stages decide once for each run; what they write, they write into every packet. A batch
- * whose runs nobody looked for has run_count 0, and each of its packets is a run by itself.
- *
- * A stage keeps or drops whole runs:
+ * meet, so stages decide once for each run; what they write, they write into every packet. Where
+ * nobody looked for runs, each packet is one. A stage drops whole runs:
  *
  *	struct batch_run run = {0};
  *
  *	while (batch_next(batch, &run)) {
  *		decide by run.packets[0], write to run.packets[0 ... run.count - 1]
- *		if (kept)
- *			batch_keep(batch, &run);
+ *		if (dropped)
+ *			batch_drop(&run);
  *	}
  *	batch_end(batch, &run);
  */
@@ -32,22 +30,29 @@ struct packet;
 
 struct batch {
 	unsigned count;
-	unsigned run_count; /* 0: not looked for */
 	struct packet *packets[BATCH_SIZE];
-	uint8_t run_sizes[BATCH_SIZE]; /* packets in each run, in order; their sum is count */
+	uint8_t run_sizes[BATCH_SIZE]; /* packets in each run, in order */
 };
 
 /* Where a stage is in a batch. Zero at first. */
 struct batch_run {
 	struct packet **packets; /* of the run, in the batch */
 	unsigned count;
-	/* Private: what was seen, and what was kept. */
-	unsigned next, next_run, kept, kept_runs;
+	/* Private. */
+	unsigned next, next_run;
+	uint64_t dropped; /* runs, as bits */
 };
+
+/* Makes every packet a run by itself, those that are added later as well. */
+static inline void batch_single(struct batch *batch)
+{
+	memset(batch->run_sizes, 1, sizeof(batch->run_sizes));
+}
 
 static inline void batch_init(struct batch *batch)
 {
-	batch->count = batch->run_count = 0;
+	batch->count = 0;
+	batch_single(batch);
 }
 
 static inline bool batch_full(const struct batch *batch)
@@ -55,7 +60,7 @@ static inline bool batch_full(const struct batch *batch)
 	return batch->count == BATCH_SIZE;
 }
 
-/* Adds a packet to a batch whose runs nobody has looked for. */
+/* Adds a packet to a batch of which nobody has looked for runs. */
 static inline void batch_add(struct batch *batch, struct packet *packet)
 {
 	batch->packets[batch->count++] = packet;
@@ -64,40 +69,39 @@ static inline void batch_add(struct batch *batch, struct packet *packet)
 /* Goes to the next run. Returns whether there is one. */
 static inline bool batch_next(struct batch *batch, struct batch_run *run)
 {
-	if (run->next == batch->count)
+	if (run->next >= batch->count)
 		return false;
 	run->packets = &batch->packets[run->next];
-	run->count = batch->run_count == 0 ? 1 : batch->run_sizes[run->next_run];
+	run->count = batch->run_sizes[run->next_run++];
 	run->next += run->count;
-	run->next_run++;
 	return true;
 }
 
-/* Makes so many packets that follow a part of the present run; of a batch without runs. */
-static inline void batch_extend(struct batch_run *run, unsigned followers)
+/* The present run leaves the batch; its packets are the caller's. */
+static inline void batch_drop(struct batch_run *run)
 {
-	run->count += followers;
-	run->next += followers;
+	run->dropped |= 1ull << (run->next_run - 1);
 }
 
-/* The present run stays in the batch; else it is the caller's. */
-static inline void batch_keep(struct batch *batch, struct batch_run *run)
-{
-	struct packet **place = &batch->packets[run->kept];
-
-	if (place != run->packets) {
-		for (unsigned i = 0; i < run->count; i++)
-			place[i] = run->packets[i];
-	}
-	run->kept += run->count;
-	batch->run_sizes[run->kept_runs++] = (uint8_t)run->count;
-}
-
-/* All runs were seen; the batch is what was kept of it. */
+/* All runs were seen: closes the gaps where some were dropped. */
 static inline void batch_end(struct batch *batch, const struct batch_run *run)
 {
-	batch->count = run->kept;
-	batch->run_count = run->kept_runs;
+	unsigned from = 0, to = 0, to_run = 0;
+
+	if (run->dropped == 0)
+		return;
+	for (unsigned i = 0; i < run->next_run; i++) {
+		uint8_t size = batch->run_sizes[i];
+
+		if ((run->dropped & 1ull << i) == 0) {
+			memmove(&batch->packets[to], &batch->packets[from],
+				size * sizeof(batch->packets[0]));
+			batch->run_sizes[to_run++] = size;
+			to += size;
+		}
+		from += size;
+	}
+	batch->count = to;
 }
 
 #endif

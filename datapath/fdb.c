@@ -14,30 +14,32 @@
 
 static_assert(REACH < FDB_STRIPE_BUCKETS, "a writer reaches into two stripes at most");
 
-uint32_t fdb_prefetch(const struct fdb *fdb, uint64_t key)
-{
-	uint32_t home = fdb_home_of(fdb, key);
-
-	__builtin_prefetch(&fdb->buckets[home]);
-	return home;
-}
-
 bool fdb_lookup(const struct fdb *fdb, uint64_t key, uint32_t *destination)
-{
-	return fdb_lookup_at(fdb, fdb_home_of(fdb, key), key, 0, UINT32_MAX, destination);
-}
-
-bool fdb_lookup_at(const struct fdb *fdb, uint32_t home, uint64_t key, uint32_t now,
-		   uint32_t ageing, uint32_t *destination)
 {
 	uint64_t value;
 
-	if (fdb_find(fdb, home, key, &value) == NULL)
-		return false;
-	if ((value & FDB_FLAG_STATIC) == 0 && fdb_value_age(value, now) > ageing)
+	if (fdb_find(fdb, fdb_home_of(fdb, key), key, &value) == NULL)
 		return false;
 	*destination = fdb_value_destination(value);
 	return true;
+}
+
+void fdb_prefetch(const struct fdb *fdb, const uint64_t *keys, uint32_t *homes, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		homes[i] = fdb_home_of(fdb, keys[i]);
+		__builtin_prefetch(&fdb->buckets[homes[i]]);
+	}
+}
+
+void fdb_lookup_all(const struct fdb *fdb, const uint64_t *keys, const uint32_t *homes,
+		    uint64_t *values, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t value;
+
+		values[i] = fdb_find(fdb, homes[i], keys[i], &value) == NULL ? 0 : value;
+	}
 }
 
 static inline uint64_t value_of(uint32_t destination, uint32_t now, uint64_t flags)
@@ -241,15 +243,23 @@ static enum fdb_learned learn_locked(struct fdb *fdb, uint32_t home, uint64_t ke
 
 /* Up to here: called with the stripes of the buckets locked. */
 
-enum fdb_learned fdb_learn(struct fdb *fdb, uint64_t key, uint32_t destination, uint32_t now)
-{
-	return fdb_learn_at(fdb, fdb_home_of(fdb, key), key, destination, now);
-}
-
-enum fdb_learned fdb_learn_at(struct fdb *fdb, uint32_t home, uint64_t key, uint32_t destination,
-			      uint32_t now)
+/* Where a key is not known as it was seen now. */
+static enum fdb_learned learn_new(struct fdb *fdb, uint32_t home, uint64_t key,
+				  uint32_t destination, uint32_t now)
 {
 	enum fdb_learned learned;
+
+	if (!fdb_key_valid(key) || !destination_valid(destination))
+		return FDB_FULL;
+	lock_reach(fdb, home);
+	learned = learn_locked(fdb, home, key, destination, now);
+	unlock_reach(fdb, home);
+	return learned;
+}
+
+static inline enum fdb_learned learn_at(struct fdb *fdb, uint32_t home, uint64_t key,
+					uint32_t destination, uint32_t now)
+{
 	uint64_t value;
 	struct fdb_entry *entry = fdb_find(fdb, home, key, &value);
 
@@ -263,12 +273,24 @@ enum fdb_learned fdb_learn_at(struct fdb *fdb, uint32_t home, uint64_t key, uint
 	}
 	if (entry != NULL && value & FDB_FLAG_STATIC)
 		return FDB_FIXED;
-	if (!fdb_key_valid(key) || !destination_valid(destination))
-		return FDB_FULL;
-	lock_reach(fdb, home);
-	learned = learn_locked(fdb, home, key, destination, now);
-	unlock_reach(fdb, home);
-	return learned;
+	return learn_new(fdb, home, key, destination, now);
+}
+
+enum fdb_learned fdb_learn(struct fdb *fdb, uint64_t key, uint32_t destination, uint32_t now)
+{
+	return learn_at(fdb, fdb_home_of(fdb, key), key, destination, now);
+}
+
+bool fdb_learn_all(struct fdb *fdb, const uint64_t *keys, const uint32_t *homes,
+		   const uint32_t *destinations, uint32_t now, uint8_t *learned, unsigned count)
+{
+	bool news = false;
+
+	for (unsigned i = 0; i < count; i++) {
+		learned[i] = (uint8_t)learn_at(fdb, homes[i], keys[i], destinations[i], now);
+		news |= learned[i] != FDB_KNOWN;
+	}
+	return news;
 }
 
 int fdb_set_static(struct fdb *fdb, uint64_t key, uint32_t destination, uint32_t now)

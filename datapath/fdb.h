@@ -16,9 +16,11 @@
  * CLOCK_BOOTTIME; callers may differ by a few.
  */
 
+#include <arpa/inet.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "common/fdb_layout.h"
 
@@ -39,10 +41,13 @@ void fdb_free(struct fdb *fdb);
 /* The key of a unicast MAC, not zero, in a segment (index below FDB_INDEX_CAPACITY). */
 static inline uint64_t fdb_key(uint32_t segment, const uint8_t mac[6])
 {
-	uint64_t address = (uint64_t)mac[0] << 40 | (uint64_t)mac[1] << 32 |
-			   (uint64_t)mac[2] << 24 | (uint64_t)mac[3] << 16 | (uint64_t)mac[4] << 8 |
-			   mac[5];
+	uint32_t upper;
+	uint16_t lower;
+	uint64_t address;
 
+	memcpy(&upper, mac, sizeof(upper));
+	memcpy(&lower, mac + sizeof(upper), sizeof(lower));
+	address = (uint64_t)ntohl(upper) << 16 | ntohs(lower);
 	/* The group bit is the lowest of the first octet: bit 40. What is above moves down. */
 	return (uint64_t)segment << 47 | (address >> 41) << 40 | (address & 0xffffffffffull);
 }
@@ -54,22 +59,21 @@ static inline uint32_t fdb_key_segment(uint64_t key)
 	return (uint32_t)(key >> 47);
 }
 
-/*
- * Returns where the key is searched for, which the functions below want, so that it is computed
- * once; and asks for the cache line that they will read.
- */
-uint32_t fdb_prefetch(const struct fdb *fdb, uint64_t key);
-
 /* Returns true and the destination (FDB_TO_PORT or FDB_TO_PEER and an index) if the key is known.
  */
 bool fdb_lookup(const struct fdb *fdb, uint64_t key, uint32_t *destination);
+
 /*
- * The same at the place that fdb_prefetch() returned, but a learned entry that was not seen for
- * longer than ageing seconds is as good as gone, though fdb_age() has not come by yet. now: seconds
- * of CLOCK_BOOTTIME.
+ * What follows works on many keys at once, so that memory is asked for all of them before any is
+ * waited for.
+ *
+ * Writes where each key is searched for, which the other functions want, and asks for the cache
+ * lines that they will read.
  */
-bool fdb_lookup_at(const struct fdb *fdb, uint32_t home, uint64_t key, uint32_t now,
-		   uint32_t ageing, uint32_t *destination);
+void fdb_prefetch(const struct fdb *fdb, const uint64_t *keys, uint32_t *homes, unsigned count);
+/* Writes each key's value (common/fdb_layout.h), or 0 where it is not known. */
+void fdb_lookup_all(const struct fdb *fdb, const uint64_t *keys, const uint32_t *homes,
+		    uint64_t *values, unsigned count);
 
 enum fdb_learned {
 	FDB_KNOWN, /* nothing new; last seen is written at most once a second */
@@ -93,9 +97,12 @@ enum fdb_learned {
  * newcomer's own destination holds as many or more, only an entry of its own gives way.
  */
 enum fdb_learned fdb_learn(struct fdb *fdb, uint64_t key, uint32_t destination, uint32_t now);
-/* The same at the place that fdb_prefetch() returned. */
-enum fdb_learned fdb_learn_at(struct fdb *fdb, uint32_t home, uint64_t key, uint32_t destination,
-			      uint32_t now);
+/*
+ * The same for many keys, in order, at the places of fdb_prefetch(). Writes what became of each
+ * (enum fdb_learned), and returns whether any of them is not FDB_KNOWN.
+ */
+bool fdb_learn_all(struct fdb *fdb, const uint64_t *keys, const uint32_t *homes,
+		   const uint32_t *destinations, uint32_t now, uint8_t *learned, unsigned count);
 
 /*
  * Adds an entry or changes the one that is there, and makes it static. Returns 0, -EINVAL when the

@@ -110,13 +110,14 @@ static void take_over(struct fdb *fdb, accept_function *accept, void *context)
 	}
 }
 
-/* SipHash's initial state is its key and the text "somepseudorandomlygeneratedbytes". */
+/* Makes four secrets of the two in memory; the constants are the square roots' digits of 2 and 3.
+ */
 static void hash_init(struct fdb *fdb, const uint64_t hash_key[2])
 {
-	fdb->hash_state[0] = hash_key[0] ^ 0x736f6d6570736575ull;
-	fdb->hash_state[1] = hash_key[1] ^ 0x646f72616e646f6dull;
-	fdb->hash_state[2] = hash_key[0] ^ 0x6c7967656e657261ull;
-	fdb->hash_state[3] = hash_key[1] ^ 0x7465646279746573ull;
+	fdb->secrets[0] = hash_key[0];
+	fdb->secrets[1] = hash_key[1] | 1;
+	fdb->secrets[2] = fdb_mix(hash_key[0] ^ 0x6a09e667f3bcc909ull, fdb->secrets[1]);
+	fdb->secrets[3] = fdb_mix(hash_key[1] ^ 0xbb67ae8584caa73bull, hash_key[0] | 1) | 1;
 }
 
 /* Returns zeroed memory that begins on a cache line, for free(), or NULL. */

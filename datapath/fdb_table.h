@@ -65,7 +65,7 @@ static_assert(sizeof(struct fdb_memory) == 4096, "buckets begin on a page");
 struct fdb {
 	/* Constant, read by every lookup. */
 	struct fdb_bucket *buckets;
-	uint64_t hash_state[4];
+	uint64_t secrets[4]; /* of the hash; those that multiply are odd */
 	uint32_t home_mask;
 	uint32_t bucket_count; /* with the one behind the last home */
 	struct fdb_stripe *stripes;
@@ -88,41 +88,23 @@ static inline void fdb_store(uint64_t *word, uint64_t to)
 	__atomic_store_n(word, to, __ATOMIC_RELEASE);
 }
 
-static inline uint64_t fdb_rotate(uint64_t value, unsigned bits)
+/* Multiplies to 128 bits and folds: every bit of both reaches every bit of the result. */
+static inline uint64_t fdb_mix(uint64_t a, uint64_t b)
 {
-	return value << bits | value >> (64 - bits);
-}
+	unsigned __int128 product = (unsigned __int128)a * b;
 
-static inline void fdb_sip_round(uint64_t v[4])
-{
-	v[0] += v[1];
-	v[2] += v[3];
-	v[1] = fdb_rotate(v[1], 13) ^ v[0];
-	v[3] = fdb_rotate(v[3], 16) ^ v[2];
-	v[0] = fdb_rotate(v[0], 32);
-	v[2] += v[1];
-	v[0] += v[3];
-	v[1] = fdb_rotate(v[1], 17) ^ v[2];
-	v[3] = fdb_rotate(v[3], 21) ^ v[0];
-	v[2] = fdb_rotate(v[2], 32);
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 /*
- * SipHash-1-3 without the block that holds the length, which is always 8: keyed, so that nobody can
- * craft MACs that meet in a bucket.
+ * Two rounds of multiplying and folding with secret numbers, so that nobody can craft MACs that
+ * meet in a bucket. See docs/decisions.md for what that costs and what it is worth.
  */
 static inline uint32_t fdb_home_of(const struct fdb *fdb, uint64_t key)
 {
-	uint64_t v[4] = {fdb->hash_state[0], fdb->hash_state[1], fdb->hash_state[2],
-			 fdb->hash_state[3] ^ key};
+	uint64_t hash = fdb_mix(key ^ fdb->secrets[0], fdb->secrets[1]);
 
-	fdb_sip_round(v);
-	v[0] ^= key;
-	v[2] ^= 0xff;
-	fdb_sip_round(v);
-	fdb_sip_round(v);
-	fdb_sip_round(v);
-	return (uint32_t)(v[0] ^ v[1] ^ v[2] ^ v[3]) & fdb->home_mask;
+	return (uint32_t)fdb_mix(hash ^ fdb->secrets[2], fdb->secrets[3]) & fdb->home_mask;
 }
 
 static inline bool fdb_value_valid(uint64_t value)
@@ -130,14 +112,25 @@ static inline bool fdb_value_valid(uint64_t value)
 	return (value & (FDB_EXCESS_BITS | FDB_FLAG_VALID)) == FDB_FLAG_VALID;
 }
 
+static inline unsigned fdb_match(const struct fdb_bucket *bucket, unsigned i, uint64_t key)
+{
+	return (unsigned)(fdb_load(&bucket->entries[i].key) == key) << i;
+}
+
+/*
+ * Which entry of a bucket has the key nobody can guess, so all keys are compared before anything
+ * depends on one. The same key may stand in an empty entry besides.
+ */
 static inline struct fdb_entry *fdb_find_in(struct fdb_bucket *bucket, uint64_t key,
 					    uint64_t *value)
 {
-	for (unsigned i = 0; i < FDB_BUCKET_ENTRIES; i++) {
-		struct fdb_entry *entry = &bucket->entries[i];
+	unsigned matches = fdb_match(bucket, 0, key) | fdb_match(bucket, 1, key) |
+			   fdb_match(bucket, 2, key) | fdb_match(bucket, 3, key);
 
-		if (fdb_load(&entry->key) != key)
-			continue;
+	static_assert(FDB_BUCKET_ENTRIES == 4, "all entries are compared");
+	for (; matches != 0; matches &= matches - 1) {
+		struct fdb_entry *entry = &bucket->entries[__builtin_ctz(matches)];
+
 		*value = fdb_load(&entry->value);
 		if (fdb_value_valid(*value) && fdb_load(&entry->key) == key)
 			return entry;

@@ -76,15 +76,14 @@ static enum drop_reason admit(const struct config *config, const struct packet *
 }
 
 /* Drops a run, and answers to what is too long. */
-static void refuse(struct worker *worker, const struct batch_run *run, enum drop_reason reason,
-		   struct packet_list *replies)
+static void refuse(struct worker *worker, struct packet *const *packets, unsigned count,
+		   enum drop_reason reason, struct packet_list *replies)
 {
-	uint32_t segment = run->packets[0]->segment;
+	uint32_t segment = packets[0]->segment;
 
-	for (unsigned i = 0; reason == DROP_OVERSIZE && i < run->count; i++)
-		reply_too_big(worker, run->packets[i], worker->config->segments[segment].mtu,
-			      replies);
-	account_drop_run(worker, run, reason);
+	for (unsigned i = 0; reason == DROP_OVERSIZE && i < count; i++)
+		reply_too_big(worker, packets[i], worker->config->segments[segment].mtu, replies);
+	account_drop_all(worker, packets, count, reason);
 }
 
 void stage_admit(struct worker *worker, struct batch *batch, struct packet_list *replies)
@@ -97,17 +96,17 @@ void stage_admit(struct worker *worker, struct batch *batch, struct packet_list 
 		enum drop_reason reason = admit(worker->config, packet);
 
 		if (reason != DROP_NONE) {
-			refuse(worker, &run, reason, replies);
+			refuse(worker, run.packets, run.count, reason, replies);
+			batch_drop(&run);
 			continue;
 		}
 		if (!account_same_segment(&admitted, packet)) {
-			account_admitted(worker, &admitted);
+			account_admitted(worker, admitted);
 			account_begin_segment(&admitted, packet);
 		}
 		account_sum_add(&admitted, (uint64_t)run.count * packet->frame_count,
 				(uint64_t)run.count * packet->wire_size);
-		batch_keep(batch, &run);
 	}
 	batch_end(batch, &run);
-	account_admitted(worker, &admitted);
+	account_admitted(worker, admitted);
 }

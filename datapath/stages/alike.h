@@ -31,7 +31,6 @@ typedef uint64_t alike_part __attribute__((vector_size(16)));
 
 /* A packet that others are compared with, before and after parse. */
 struct alike {
-	bool usable;
 	uint8_t flags;
 	const alike_part *masks;
 	alike_part frame[ALIKE_FRAME];
@@ -85,15 +84,19 @@ static inline const alike_part *alike_masks(uint8_t ip_protocol)
 	return ip_protocol == IPPROTO_UDP ? udp : other;
 }
 
-/* Called with the same packet when parse has accepted it. */
-static inline void alike_begin(struct alike *alike, const struct packet *packet)
+/*
+ * Called with the same packet when parse has accepted it, and with the one behind it. Returns
+ * whether it is worth while to look closer: there may be a run.
+ */
+static inline bool alike_begin(struct alike *alike, const struct packet *packet,
+			       const struct packet *next)
 {
-	alike->usable = (packet->flags & (PACKET_TAGGED | PACKET_FROM_OVERLAY)) == 0 &&
-			packet->ether_type == ETH_P_IP && packet->l3_offset == ETH_HLEN &&
-			packet->head_size >= ALIKE_FRAME * sizeof(alike_part) &&
-			packet->data[ETH_HLEN] == 0x45;
-	if (!alike->usable)
-		return;
+	if ((packet->flags & (PACKET_TAGGED | PACKET_FROM_OVERLAY)) != 0 ||
+	    packet->ether_type != ETH_P_IP || packet->l3_offset != ETH_HLEN ||
+	    packet->head_size < ALIKE_FRAME * sizeof(alike_part) || next->size != packet->size ||
+	    packet->data[ETH_HLEN] != 0x45 ||
+	    memcmp(packet->data, next->data, sizeof(uint64_t)) != 0)
+		return false;
 	alike->masks = alike_masks(packet->ip_protocol);
 	alike->flags = packet->flags;
 	for (unsigned i = 0; i < ALIKE_FRAME; i++)
@@ -102,6 +105,7 @@ static inline void alike_begin(struct alike *alike, const struct packet *packet)
 		alike->parsed[i] =
 			alike_load(alike_at(packet, ALIKE_PARSED + i * sizeof(alike_part)));
 	alike->flow_hash = packet->flow_hash;
+	return true;
 }
 
 /* Whether a packet, before parse, is of the run. */
@@ -136,8 +140,6 @@ static inline unsigned alike_follow(const struct alike *alike, struct packet *co
 {
 	unsigned followers = 0;
 
-	if (!alike->usable)
-		return 0;
 	while (followers < count && alike_fits(alike, packets[followers]))
 		alike_copy(alike, packets[followers++]);
 	return followers;

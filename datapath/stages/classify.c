@@ -41,21 +41,20 @@ static void refuse(struct worker *worker, struct packet *packet, enum drop_reaso
 void stage_parse(struct worker *worker, struct batch *batch)
 {
 	struct account_sum received = {0};
-	struct batch_run run = {0};
+	unsigned kept = 0, runs = 0, size;
 
-	/* A run is what follows a packet and is alike; nobody has looked for it before. */
-	batch->run_count = 0;
-	while (batch_next(batch, &run)) {
-		struct packet *packet = run.packets[0];
+	for (unsigned i = 0; i < batch->count; i += size) {
+		struct packet *packet = batch->packets[i];
 		enum drop_reason reason = packet->drop;
 		uint32_t octets = packet->size;
 		struct alike alike;
 
+		size = 1;
+		alike_remember(&alike, packet);
 		if (!account_same_port(&received, packet)) {
-			account_received(worker, &received);
+			account_received(worker, received);
 			account_begin_port(&received, packet);
 		}
-		alike_remember(&alike, packet);
 		if (reason == DROP_NONE)
 			reason = parse(worker->config, packet);
 		if (reason != DROP_NONE) {
@@ -63,14 +62,17 @@ void stage_parse(struct worker *worker, struct batch *batch)
 			refuse(worker, packet, reason, octets);
 			continue;
 		}
-		alike_begin(&alike, packet);
-		batch_extend(&run, alike_follow(&alike, run.packets + 1, batch->count - run.next));
-		account_sum_add(&received, (uint64_t)run.count * packet->frame_count,
-				(uint64_t)run.count * received_size(packet));
-		batch_keep(batch, &run);
+		if (i + 1 < batch->count && alike_begin(&alike, packet, batch->packets[i + 1]))
+			size += alike_follow(&alike, &batch->packets[i + 1], batch->count - i - 1);
+		account_sum_add(&received, (uint64_t)size * packet->frame_count,
+				(uint64_t)size * received_size(packet));
+		if (kept != i)
+			memmove(&batch->packets[kept], &batch->packets[i], size * sizeof(packet));
+		kept += size;
+		batch->run_sizes[runs++] = (uint8_t)size;
 	}
-	batch_end(batch, &run);
-	account_received(worker, &received);
+	batch->count = kept;
+	account_received(worker, received);
 }
 
 static void enter_segment(const struct config *config, struct packet *packet, uint32_t index)
@@ -163,41 +165,56 @@ static enum drop_reason classify(const struct config *config, struct packet *pac
 {
 	const struct config_port *port = port_of(config, packet);
 
-	packet->segment = packet->port_out = packet->peer_out = PROTO_NO_INDEX;
+	packet->segment = PROTO_NO_INDEX;
 	if (port == NULL)
 		return DROP_PORT_GONE;
 	return (packet->flags & PACKET_FROM_OVERLAY) != 0 ? classify_overlay(config, packet)
 							  : classify_port(config, port, packet);
 }
 
-/* Gives the others of a run the place of its first; there are no tags in a run. */
-static void copy_place(const struct batch_run *run)
+/*
+ * Whether a packet's place is that of another one, which has no tag for us and none of its own, for
+ * sure: it came in on the same port in the same way.
+ */
+static bool same_place(const struct packet *former, const struct packet *packet)
 {
-	const struct packet *first = run->packets[0];
+	return ((former->flags | packet->flags) & (PACKET_TAGGED | PACKET_FROM_OVERLAY)) == 0 &&
+	       former->l3_offset == ETH_HLEN && packet->l3_offset == ETH_HLEN &&
+	       former->port_in == packet->port_in &&
+	       former->port_in_incarnation == packet->port_in_incarnation;
+}
 
-	for (unsigned i = 1; i < run->count; i++) {
-		struct packet *packet = run->packets[i];
-
-		packet->segment = first->segment;
-		packet->tenant = first->tenant;
-		packet->segment_incarnation = first->segment_incarnation;
-		packet->tenant_incarnation = first->tenant_incarnation;
-		packet->port_out = packet->peer_out = PROTO_NO_INDEX;
-	}
+static void enter_as(struct packet *packet, const struct packet *former)
+{
+	packet->segment = former->segment;
+	packet->tenant = former->tenant;
+	packet->segment_incarnation = former->segment_incarnation;
+	packet->tenant_incarnation = former->tenant_incarnation;
 }
 
 void stage_classify(struct worker *worker, struct batch *batch)
 {
+	const struct packet *former = NULL;
 	struct batch_run run = {0};
 
 	while (batch_next(batch, &run)) {
-		enum drop_reason reason = classify(worker->config, run.packets[0]);
+		struct packet *packet = run.packets[0];
+		enum drop_reason reason = DROP_NONE;
 
-		copy_place(&run);
-		if (reason != DROP_NONE)
-			account_drop_run(worker, &run, reason);
+		packet->port_out = packet->peer_out = PROTO_NO_INDEX;
+		if (former != NULL && same_place(former, packet))
+			enter_as(packet, former);
 		else
-			batch_keep(batch, &run);
+			reason = classify(worker->config, packet);
+		for (unsigned i = 1; i < run.count; i++) {
+			run.packets[i]->port_out = run.packets[i]->peer_out = PROTO_NO_INDEX;
+			enter_as(run.packets[i], packet);
+		}
+		former = reason == DROP_NONE ? packet : NULL;
+		if (reason != DROP_NONE) {
+			account_drop_all(worker, run.packets, run.count, reason);
+			batch_drop(&run);
+		}
 	}
 	batch_end(batch, &run);
 }

@@ -38,32 +38,31 @@ static uint32_t source_of(const struct packet *packet)
 							  : FDB_TO_PORT | packet->port_in;
 }
 
-/* What is to be learned from a run of packets, and from those like it that follow. */
-struct lesson {
-	const struct packet *packet;
-	uint64_t key;
-	uint32_t destination, home;
-};
-
 void stage_learn(struct worker *worker, struct batch *batch)
 {
-	struct lesson lessons[BATCH_SIZE];
+	const struct packet
+		*packets[BATCH_SIZE]; /* that teach something else than the one before */
+	uint64_t keys[BATCH_SIZE];
+	uint32_t homes[BATCH_SIZE], sources[BATCH_SIZE];
+	uint8_t what[BATCH_SIZE];
 	struct batch_run run = {0};
 	unsigned count = 0;
 
 	while (batch_next(batch, &run)) {
 		const struct packet *packet = run.packets[0];
-		uint64_t key = fdb_key(packet->segment, packet->data + 6);
-		uint32_t destination = source_of(packet);
 
-		if (count > 0 && key == lessons[count - 1].key &&
-		    destination == lessons[count - 1].destination)
-			continue;
-		lessons[count++] = (struct lesson){packet, key, destination,
-						   fdb_prefetch(worker->shared->fdb, key)};
+		packets[count] = packet;
+		keys[count] = fdb_key(packet->segment, packet->data + 6);
+		sources[count] = source_of(packet);
+		count += count == 0 || keys[count] != keys[count - 1] ||
+			 sources[count] != sources[count - 1];
 	}
+	if (count == 0)
+		return;
+	fdb_prefetch(worker->shared->fdb, keys, homes, count);
+	if (!fdb_learn_all(worker->shared->fdb, keys, homes, sources, worker->now_seconds, what,
+			   count))
+		return;
 	for (unsigned i = 0; i < count; i++)
-		learned(worker, lessons[i].packet,
-			fdb_learn_at(worker->shared->fdb, lessons[i].home, lessons[i].key,
-				     lessons[i].destination, worker->now_seconds));
+		learned(worker, packets[i], what[i]);
 }

@@ -1,26 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datapath/stages/stages.h"
 
-/*
- * Where packets go that have the same destination MAC in the same segment and come from the same
- * port: runs of them that follow each other are looked up once.
- */
+#define TO_ALL 0u /* as a value: the destination is a group, or not known */
+
+/* The way of packets with the same destination, in the same segment, from the same port. */
 struct route {
-	uint64_t key; /* 0: a group address, which is flooded */
-	uint32_t home;
-	uint32_t port_in;
+	uint32_t destination; /* in the FDB's terms; known says whether there is one */
+	bool known;
+	uint32_t segment, port_in;
 	bool overlay;
 	uint32_t port_out, peer_out, port_out_incarnation;
 	enum drop_reason reason;
 };
 
-static void to_peer(const struct config *config, const struct packet *packet, uint32_t peer,
-		    struct route *route)
+static void to_peer(const struct config *config, struct route *route)
 {
-	const struct config_segment *segment = &config->segments[packet->segment];
+	uint32_t peer = route->destination & FDB_INDEX_MASK;
 
 	/* An entry may be older than the configuration: then the destination is unknown. */
-	if (!config_segment_has_peer(segment, peer))
+	if (!config_segment_has_peer(&config->segments[route->segment], peer))
 		return;
 	if (route->overlay) {
 		route->reason = DROP_OVERLAY_LOOP;
@@ -33,15 +31,15 @@ static void to_peer(const struct config *config, const struct packet *packet, ui
 	}
 }
 
-static void to_port(const struct config *config, const struct packet *packet, uint32_t index,
-		    struct route *route)
+static void to_port(const struct config *config, struct route *route)
 {
+	uint32_t index = route->destination & FDB_INDEX_MASK;
 	const struct config_port *port = config_port(config, index);
 	uint16_t vid;
 
-	if (port == NULL || !config_port_carries(port, packet->segment, &vid))
+	if (port == NULL || !config_port_carries(port, route->segment, &vid))
 		return;
-	if (index == packet->port_in) {
+	if (index == route->port_in) {
 		route->reason = DROP_SAME_PORT;
 	} else if (!port->admin_up || port->port == NULL) {
 		route->reason = DROP_PORT_DOWN;
@@ -51,48 +49,38 @@ static void to_port(const struct config *config, const struct packet *packet, ui
 	}
 }
 
-/* Finds the way of a packet whose key and home are in the route. */
-static void find_route(struct worker *worker, const struct packet *packet, struct route *route)
+static bool is_overlay(const struct packet *packet)
 {
-	const struct config *config = worker->config;
-	uint32_t destination;
-
-	route->port_out = route->peer_out = PROTO_NO_INDEX;
-	route->port_out_incarnation = 0;
-	route->reason = DROP_NONE;
-	if (route->key == 0 ||
-	    !fdb_lookup_at(worker->shared->fdb, route->home, route->key, worker->now_seconds,
-			   config->segments[packet->segment].ageing, &destination))
-		return;
-	if ((destination & FDB_TO_PEER) != 0)
-		to_peer(config, packet, destination & FDB_INDEX_MASK, route);
-	else
-		to_port(config, packet, destination & FDB_INDEX_MASK, route);
+	return (packet->flags & PACKET_FROM_OVERLAY) != 0;
 }
 
-/* Asks for the places of all that will be looked up; which[i]: the route of run i. */
-static void ask(const struct worker *worker, struct batch *batch, struct route *routes,
-		uint8_t *which)
+/* Whether the packet, whose MAC has that value in the FDB, goes the route that was found last. */
+static bool same_route(const struct route *route, const struct packet *packet, uint64_t value)
 {
-	struct batch_run run = {0};
-	unsigned count = 0;
+	return (value != TO_ALL) == route->known &&
+	       fdb_value_destination(value) == route->destination &&
+	       packet->segment == route->segment && packet->port_in == route->port_in &&
+	       is_overlay(packet) == route->overlay;
+}
 
-	for (unsigned i = 0; batch_next(batch, &run); i++) {
-		const struct packet *packet = run.packets[0];
-		bool overlay = (packet->flags & PACKET_FROM_OVERLAY) != 0;
-		bool group = (packet->flags & PACKET_GROUP) != 0;
-		uint64_t key = group ? 0 : fdb_key(packet->segment, packet->data);
-
-		if (count == 0 || key != routes[count - 1].key ||
-		    packet->port_in != routes[count - 1].port_in ||
-		    overlay != routes[count - 1].overlay) {
-			routes[count].key = key;
-			routes[count].port_in = packet->port_in;
-			routes[count].overlay = overlay;
-			routes[count++].home = group ? 0 : fdb_prefetch(worker->shared->fdb, key);
-		}
-		which[i] = (uint8_t)(count - 1);
-	}
+static void find_route(const struct config *config, const struct packet *packet, uint64_t value,
+		       struct route *route)
+{
+	*route = (struct route){
+		.known = value != TO_ALL,
+		.destination = fdb_value_destination(value),
+		.segment = packet->segment,
+		.port_in = packet->port_in,
+		.overlay = is_overlay(packet),
+		.port_out = PROTO_NO_INDEX,
+		.peer_out = PROTO_NO_INDEX,
+	};
+	if (!route->known)
+		return;
+	if ((route->destination & FDB_TO_PEER) != 0)
+		to_peer(config, route);
+	else
+		to_port(config, route);
 }
 
 static void follow(const struct batch_run *run, const struct route *route)
@@ -106,40 +94,71 @@ static void follow(const struct batch_run *run, const struct route *route)
 	}
 }
 
+/* Looks the MACs of all runs up. Runs that follow each other are asked for once. */
+static void find_values(const struct worker *worker, struct batch *batch, uint64_t *values)
+{
+	uint64_t keys[BATCH_SIZE], found[BATCH_SIZE];
+	uint32_t homes[BATCH_SIZE];
+	uint8_t which[BATCH_SIZE]; /* key of each run */
+	struct batch_run run = {0};
+	unsigned count = 0, runs = 0;
+
+	for (; batch_next(batch, &run); runs++) {
+		const struct packet *packet = run.packets[0];
+
+		keys[count] = fdb_key(packet->segment, packet->data);
+		count += count == 0 || keys[count] != keys[count - 1];
+		which[runs] = (uint8_t)(count - 1);
+	}
+	if (count == 0)
+		return;
+	fdb_prefetch(worker->shared->fdb, keys, homes, count);
+	fdb_lookup_all(worker->shared->fdb, keys, homes, found, count);
+	for (unsigned i = 0; i < runs; i++)
+		values[i] = found[which[i]];
+}
+
+/* A learned entry that was not seen for too long is as good as gone: fdb_age() comes by later. */
+static bool is_stale(const struct worker *worker, const struct packet *packet, uint64_t value)
+{
+	return (value & FDB_FLAG_STATIC) == 0 &&
+	       fdb_value_age(value, worker->now_seconds) >
+		       worker->config->segments[packet->segment].ageing;
+}
+
 bool stage_lookup(struct worker *worker, struct batch *batch)
 {
 	struct account_sum passed = {0};
 	struct batch_run run = {0};
-	struct route routes[BATCH_SIZE];
-	uint8_t which[BATCH_SIZE];
-	unsigned found = 0;
+	struct route route = {.segment = PROTO_NO_INDEX};
+	uint64_t values[BATCH_SIZE];
 	bool flood = false;
 
-	ask(worker, batch, routes, which);
+	find_values(worker, batch, values);
 	for (unsigned i = 0; batch_next(batch, &run); i++) {
 		const struct packet *packet = run.packets[0];
-		struct route *route = &routes[which[i]];
+		uint64_t value = values[i];
 
-		if (which[i] == found) {
-			find_route(worker, packet, route);
-			found++;
-		}
+		if ((packet->flags & PACKET_GROUP) != 0 || is_stale(worker, packet, value))
+			value = TO_ALL;
+		if (!same_route(&route, packet, value))
+			find_route(worker->config, packet, value, &route);
 		/* What the sender's tenant put into the switch, now that its shaper let it pass. */
 		if (!account_same_port(&passed, packet)) {
-			account_passed(worker, &passed);
+			account_passed(worker, passed);
 			account_begin_port(&passed, packet);
 		}
 		account_sum_add(&passed, (uint64_t)run.count * packet->frame_count,
 				(uint64_t)run.count * packet->wire_size);
-		if (route->reason != DROP_NONE) {
-			account_drop_run(worker, &run, route->reason);
+		if (route.reason != DROP_NONE) {
+			account_drop_all(worker, run.packets, run.count, route.reason);
+			batch_drop(&run);
 			continue;
 		}
-		follow(&run, route);
-		flood |= route->port_out == PROTO_NO_INDEX;
-		batch_keep(batch, &run);
+		follow(&run, &route);
+		flood |= route.port_out == PROTO_NO_INDEX;
 	}
 	batch_end(batch, &run);
-	account_passed(worker, &passed);
+	account_passed(worker, passed);
 	return flood;
 }

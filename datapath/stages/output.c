@@ -65,12 +65,12 @@ static void count_sent(const struct outlet *outlet, unsigned sent)
 		const struct packet *packet = outlet->packets[i];
 
 		if (!account_same_port(&sum, packet)) {
-			account_sent(outlet->worker, &sum, outlet->index);
+			account_sent(outlet->worker, sum, outlet->index);
 			account_begin_port(&sum, packet);
 		}
 		account_sum_add(&sum, packet->frame_count, packet->wire_size);
 	}
-	account_sent(outlet->worker, &sum, outlet->index);
+	account_sent(outlet->worker, sum, outlet->index);
 }
 
 static void flush(struct outlet *outlet)
@@ -229,18 +229,20 @@ static bool is_plain(const struct packet *packet, uint16_t vid)
 	       (packet->offload.flags | packet->offload.gso_type) == 0;
 }
 
-static void send_run(struct outlet *outlet, const struct batch_run *run, uint16_t vid)
+static void send_run(struct outlet *outlet, struct packet *const *packets, unsigned count,
+		     uint16_t vid)
 {
-	if (is_plain(run->packets[0], vid) && run->count <= BATCH_SIZE - outlet->count) {
-		memcpy(&outlet->packets[outlet->count], run->packets,
-		       run->count * sizeof(run->packets[0]));
-		outlet->count += run->count;
+	bool plain = is_plain(packets[0], vid);
+
+	for (unsigned i = 0; i < count; i++) {
+		if (!plain) {
+			send_packet(outlet, packets[i], vid);
+			continue;
+		}
+		outlet->packets[outlet->count++] = packets[i];
 		if (outlet->count == BATCH_SIZE)
 			flush(outlet);
-		return;
 	}
-	for (unsigned i = 0; i < run->count; i++)
-		send_packet(outlet, run->packets[i], vid);
 }
 
 /*
@@ -249,78 +251,97 @@ static void send_run(struct outlet *outlet, const struct batch_run *run, uint16_
  */
 struct sorted {
 	unsigned port_count;
-	struct {
+	struct sorted_port {
 		struct port *port;
 		uint32_t index;
 		uint8_t first, last; /* runs */
 	} ports[BATCH_SIZE];
-	struct {
-		struct batch_run run;
+	struct sorted_run {
 		uint16_t vid;
-		uint8_t next; /* run to the same port */
+		uint8_t begin, count; /* packets */
+		uint8_t next;	      /* run to the same port */
 	} runs[BATCH_SIZE];
 	/* Open addressing by index: a place in ports, and 1; 0 is empty. */
 	uint8_t slots[2 * BATCH_SIZE];
 };
 
-/* Returns the place of a port, which may be a new one without runs. */
-static unsigned place_of(struct sorted *sorted, struct port *port, uint32_t index)
+/* Returns the place of a port, to which run `i` goes; it is new where that is the first one. */
+static struct sorted_port *place_of(struct sorted *sorted, struct port *port, uint32_t index,
+				    unsigned i)
 {
 	unsigned slot = index % sizeof(sorted->slots);
+	struct sorted_port *place;
 
 	for (; sorted->slots[slot] != 0; slot = (slot + 1) % sizeof(sorted->slots)) {
-		if (sorted->ports[sorted->slots[slot] - 1].index == index)
-			return sorted->slots[slot] - 1u;
+		place = &sorted->ports[sorted->slots[slot] - 1];
+		if (place->index == index)
+			return place;
 	}
-	sorted->ports[sorted->port_count].port = port;
-	sorted->ports[sorted->port_count].index = index;
-	sorted->ports[sorted->port_count].first = BATCH_SIZE;
+	place = &sorted->ports[sorted->port_count];
+	*place = (struct sorted_port){port, index, (uint8_t)i, (uint8_t)i};
 	sorted->slots[slot] = (uint8_t)++sorted->port_count;
-	return sorted->port_count - 1;
+	return place;
+}
+
+/* Whether a packet leaves as another one does. */
+static bool same_way(const struct packet *former, const struct packet *packet)
+{
+	return former->port_out == packet->port_out && former->peer_out == packet->peer_out &&
+	       former->port_out_incarnation == packet->port_out_incarnation &&
+	       former->segment == packet->segment;
 }
 
 static void sort(struct worker *worker, struct batch *batch, struct sorted *sorted)
 {
+	const struct packet *former = NULL;
+	struct sorted_port *place = NULL;
 	struct batch_run run = {0};
+	uint16_t vid = 0;
 
 	for (unsigned i = 0; batch_next(batch, &run);) {
 		const struct packet *packet = run.packets[0];
-		struct port *port;
-		uint16_t vid;
-		enum drop_reason reason = check(worker->config, packet, &port, &vid);
-		unsigned place;
 
-		if (reason != DROP_NONE) {
-			account_drop_run(worker, &run, reason);
-			continue;
+		if (former == NULL || !same_way(former, packet)) {
+			struct port *port;
+			enum drop_reason reason = check(worker->config, packet, &port, &vid);
+
+			former = NULL;
+			if (reason != DROP_NONE) {
+				account_drop_all(worker, run.packets, run.count, reason);
+				continue;
+			}
+			former = packet;
+			place = place_of(sorted, port, packet->port_out, i);
 		}
-		place = place_of(sorted, port, packet->port_out);
-		if (sorted->ports[place].first == BATCH_SIZE)
-			sorted->ports[place].first = (uint8_t)i;
-		else
-			sorted->runs[sorted->ports[place].last].next = (uint8_t)i;
-		sorted->ports[place].last = (uint8_t)i;
-		sorted->runs[i].run = run;
-		sorted->runs[i++].vid = vid;
+		sorted->runs[place->last].next = (uint8_t)i;
+		place->last = (uint8_t)i;
+		sorted->runs[i++] = (struct sorted_run){
+			.vid = vid,
+			.begin = (uint8_t)(run.packets - batch->packets),
+			.count = (uint8_t)run.count,
+		};
 	}
 }
 
 void stage_output(struct worker *worker, struct batch *batch)
 {
-	struct outlet outlet = {.worker = worker};
+	struct outlet outlet;
 	struct sorted sorted;
 
+	outlet.worker = worker;
+	outlet.count = 0;
 	sorted.port_count = 0;
 	memset(sorted.slots, 0, sizeof(sorted.slots));
 	sort(worker, batch, &sorted);
 	for (unsigned i = 0; i < sorted.port_count; i++) {
-		unsigned run = sorted.ports[i].first;
+		const struct sorted_run *run = &sorted.runs[sorted.ports[i].first];
+		const struct sorted_run *last = &sorted.runs[sorted.ports[i].last];
 
 		outlet.port = sorted.ports[i].port;
 		outlet.index = sorted.ports[i].index;
-		for (;; run = sorted.runs[run].next) {
-			send_run(&outlet, &sorted.runs[run].run, sorted.runs[run].vid);
-			if (run == sorted.ports[i].last)
+		for (;; run = &sorted.runs[run->next]) {
+			send_run(&outlet, &batch->packets[run->begin], run->count, run->vid);
+			if (run == last)
 				break;
 		}
 		flush(&outlet);

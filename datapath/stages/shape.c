@@ -158,5 +158,5 @@ void stage_recheck(struct worker *worker, struct batch *batch)
 			batch->packets[kept++] = packet;
 	}
 	batch->count = kept;
-	batch->run_count = 0;
+	batch_single(batch);
 }

@@ -90,12 +90,13 @@ static double bench_round(const struct bench *bench, uint32_t *found)
 
 	for (uint32_t i = 0; i < LOOKUPS; i += BATCH) {
 		const uint64_t *keys = bench->keys + i;
-		uint32_t destination;
+		uint32_t homes[BATCH];
+		uint64_t values[BATCH];
 
+		fdb_prefetch(bench->fdb, keys, homes, BATCH);
+		fdb_lookup_all(bench->fdb, keys, homes, values, BATCH);
 		for (uint32_t j = 0; j < BATCH; j++)
-			fdb_prefetch(bench->fdb, keys[j]);
-		for (uint32_t j = 0; j < BATCH; j++)
-			*found += fdb_lookup(bench->fdb, keys[j], &destination);
+			*found += values[j] != 0;
 	}
 	return (now_ns() - start) / LOOKUPS;
 }
