@@ -6,9 +6,10 @@ import sys
 
 from tables import SIDES
 
-NAMES = dict(SIDES, ovs="Open vSwitch")
+NAMES = dict(SIDES, ovs="Open vSwitch", ovstso="Open vSwitch, TSO")
 # Colours that differ for all kinds of eyes, too, the switch's the strongest.
-COLOURS = {"switch": "#0b4f8a", "loop": "#7fb3d9", "bridge": "#9a9a9a", "ovs": "#e08a2c", "vde": "#c9c04a"}
+COLOURS = {"switch": "#0b4f8a", "loop": "#7fb3d9", "bridge": "#9a9a9a", "ovs": "#d9730d",
+           "ovstso": "#f2b880", "vde": "#b5a642"}
 CASES = {
     "tap-1": "TAP–TAP\\none stream",
     "veth-1": "veth–veth\\none stream",

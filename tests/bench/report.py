@@ -8,6 +8,7 @@ import statistics
 import sys
 
 import picture
+import pipeline
 import tables
 
 # A side that reaches this share of a pair with nothing in between is held up by source and sink.
@@ -77,7 +78,7 @@ def judge(bar, sides):
     return verdict
 
 
-def evaluate_case(case, records, cores):
+def evaluate_case(case, records, run):
     of_case = [sample for sample in records["sample"] if sample["case"] == case["name"]]
     names = list(dict.fromkeys(sample["side"] for sample in of_case))
     case = dict(case, sides={})
@@ -85,13 +86,13 @@ def evaluate_case(case, records, cores):
         case["sides"][name] = summary([
             {key: value for key, value in sample.items() if key not in ("case", "side")}
             for sample in of_case if sample["side"] == name])
-    for name in names:
-        limit = generator_limit(case, name, cores)
+    for name in names if not run["smoke"] else []:
+        limit = generator_limit(case, name, run["cores"])
         if limit:
             case["sides"][name]["limit"] = limit
         others = case["sides"][name].get("other_cores", 0)
-        if others > OTHERS_SHARE * cores:
-            case["sides"][name]["disturbed"] = "%.1f cores were used by others" % others
+        if others > OTHERS_SHARE * run["cores"]:
+            case["sides"][name]["disturbed"] = "others used %.1f cores" % others
     case["bars"] = [judge({key: value for key, value in bar.items() if key != "case"}, case["sides"])
                     for bar in records["bar"] if bar["case"] == case["name"]]
     return case
@@ -101,10 +102,10 @@ def evaluate(records):
     run = records["run"][0]
     return {
         "run": run,
-        "cases": [evaluate_case(case, records, run["cores"]) for case in records["case"]],
+        "cases": [evaluate_case(case, records, run) for case in records["case"]],
         "sides": records["side"],
         "absent": records["absent"],
-        "pipeline": records["pipeline"][0]["data"] if records["pipeline"] else None,
+        "pipeline": pipeline.judge(records["pipeline"][0]["data"] if records["pipeline"] else None),
     }
 
 

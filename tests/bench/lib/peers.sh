@@ -3,7 +3,9 @@
 #
 # Other people's userspace switches, from packages: Open vSwitch with its userspace datapath (netdev), and
 # vde_switch. Sourced by tests/bench/run; pairs.sh says what a pair is. As they come, but for what docs/performance.md
-# names.
+# names. Side ovs is Open vSwitch as it comes, side ovstso with its experimental userspace TSO.
+
+OVS_TSO=no
 
 # ---- Open vSwitch ----
 
@@ -23,6 +25,8 @@ ovs_start() {
 	job_in "$2" "ovsdb-$1.log" env OVS_RUNDIR="$dir" ovsdb-server "$dir/conf.db" --remote="punix:$dir/db.sock" \
 		--unixctl="$dir/db.ctl" --pidfile="$dir/db.pid"
 	wait_until 5 test -S "$dir/db.sock" || die "ovsdb-server did not start"
+	# It is read once, at the start.
+	[ "$OVS_TSO" = no ] || ovs "$1" "$2" --no-wait set open_vswitch . other_config:userspace-tso-enable=true
 	job_in "$2" "ovs-$1.log" env OVS_RUNDIR="$dir" ovs-vswitchd "unix:$dir/db.sock" --unixctl="$dir/switch.ctl" \
 		--pidfile="$dir/switch.pid"
 	pair_process "$3" ovs-vswitchd "$!"
@@ -49,11 +53,11 @@ ovs_tap() {
 	workload_up "$4" "$5" "${6:-1500}"
 }
 
-# ovs_veth NAME HOST BRIDGE NAMESPACE ADDRESS: it takes only packets whose checksums are complete, so that the
-# workload's offloads must go.
+# ovs_veth NAME HOST BRIDGE NAMESPACE ADDRESS: without TSO it takes only packets whose checksums are complete, so that
+# the workload's offloads must go.
 ovs_veth() {
 	workload_veth "$4" "$2" "port-${4##*-}" "$5"
-	offloads_off "$4" eth0
+	[ "$OVS_TSO" = yes ] || offloads_off "$4" eth0
 	ovs "$1" "$2" add-port "$3" "port-${4##*-}"
 }
 
@@ -94,6 +98,16 @@ pair_vxlan_ovs() {
 		ovs_tap "$1-$side" "$1-host-$side" br0 "$1-$side" 10.0.0.$number 1450
 		number=$((number + 1))
 	done
+}
+
+pair_tap_ovstso() { with_tso pair_tap_ovs "$1"; }
+pair_veth_ovstso() { with_tso pair_veth_ovs "$1"; }
+pair_limited_ovstso() { with_tso pair_limited_ovs "$1"; }
+# Not over VXLAN: it drops what has offloads there, and says so.
+
+with_tso() {
+	local OVS_TSO=yes
+	"$@"
 }
 
 pair_limited_ovs() {

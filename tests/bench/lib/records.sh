@@ -6,17 +6,13 @@
 # A case is one comparison, in one unit; a side is one of those compared (switch, loop, bridge, ovs, vde, direct);
 # a bar says what a side must reach, by itself or beside another.
 
-RECORDS=()
+RECORDS='' # the file
 
 # record FILTER [JQ_OPTION...]: one line, made by jq.
 record() {
-	local filter=$1 line
+	local filter=$1
 	shift
-	if line=$(jq -nc "$@" "$filter"); then
-		RECORDS+=("$line")
-	else
-		fail "cannot record: $*"
-	fi
+	jq -nc "$@" "$filter" >>"$RECORDS" || fail "cannot record: $*"
 }
 
 # What all figures depend on. No date: two runs of the same on the same machine differ in figures only.
@@ -31,7 +27,7 @@ record_run() {
 # build_of DIR: compiler and build type.
 build_of() {
 	printf '%s, %s' \
-		"$(meson introspect "$1" --compilers 2>/dev/null | jq -r '.host.c | .id + " " + .version' 2>/dev/null)" \
+		"$("$(jq -r '.[0].target_sources[0].compiler[0]' "$1/meson-info/intro-targets.json")" --version | head -n 1)" \
 		"$(meson introspect "$1" --buildoptions 2>/dev/null | jq -r '.[] | select(.name == "buildtype").value')"
 }
 
@@ -41,10 +37,10 @@ case_add() {
 		--arg name "$1" --arg title "$2" --arg unit "$3" --arg better "$4"
 }
 
-# bar_at_least CASE FACTOR OF: the switch reaches FACTOR times what the side OF does.
+# bar_at_least CASE FACTOR OF [SIDE]: the switch, or that side, reaches FACTOR times what the side OF does.
 bar_at_least() {
-	record '{kind: "bar", case: $case, side: "switch", at_least: $factor, of: $of}' \
-		--arg case "$1" --argjson factor "$2" --arg of "$3"
+	record '{kind: "bar", case: $case, side: $side, at_least: $factor, of: $of}' \
+		--arg case "$1" --argjson factor "$2" --arg of "$3" --arg side "${4:-switch}"
 }
 
 # bar_at_most CASE FACTOR OF [PLUS]: the switch needs at most FACTOR times what the side OF does, and PLUS.

@@ -4,10 +4,22 @@
 # The switch, the bare loops and the kernel. Sourced by tests/bench/run; pairs.sh says what a pair is. Other
 # people's switches are in peers.sh.
 
+WORKERS=1 # of the switches that are made
+
 # ---- one switch, bridge or loop ----
 
 pair_tap_switch() { switch_local "$1" tap tap; }
 pair_veth_switch() { switch_local "$1" veth veth; }
+
+# The same with two workers.
+pair_tap_switch2() { with_workers pair_tap_switch "$1"; }
+pair_veth_switch2() { with_workers pair_veth_switch "$1"; }
+pair_vxlan_switch2() { with_workers pair_vxlan_switch "$1"; }
+
+with_workers() {
+	local WORKERS=2
+	"$@"
+}
 
 # switch_local PAIR TYPE TYPE
 switch_local() {
@@ -19,6 +31,8 @@ switch_local() {
 
 # switch_make NAME HOST [PAIR]: a switch with a tenant, whose processes are counted to that pair.
 switch_make() {
+	# shellcheck disable=SC2034 # daemon_start reads it
+	LAB_WORKERS["$1"]=$WORKERS
 	switch_start "$1" "$2"
 	pair_process "${3:-$1}" vswitch-datapath "${LAB_PID[$1.datapath]}"
 	pair_process "${3:-$1}" vswitch-control "${LAB_PID[$1.control]}"

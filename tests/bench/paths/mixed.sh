@@ -8,7 +8,8 @@ path_mixed() {
 	side_is mixed switch "a TAP, and a netdev port on a veth whose offloads are off; a TAP, and a VTEP"
 	side_is mixed bridge "a veth, and one whose offloads are off; a veth, and a vxlan device"
 	side_is mixed ovs "$(ovs_version), datapath_type=netdev, a port of type tap, and a veth whose offloads are off or type vxlan"
-	pairs_make limited switch bridge ovs
+	side_is mixed ovstso "the same with other_config:userspace-tso-enable=true; no tunnels, whose packets it drops"
+	pairs_make limited switch bridge ovs ovstso
 	mixed_case limited "TAP to a veth without offloads, one stream"
 	by_turns stream limited 1
 
