@@ -24,7 +24,7 @@ def read_records(lines):
     records = [json.loads(line) for line in lines]
     of_kind = lambda kind: [{key: value for key, value in record.items() if key != "kind"}
                             for record in records if record["kind"] == kind]
-    return {kind: of_kind(kind) for kind in ("run", "case", "bar", "sample", "side", "absent", "pipeline")}
+    return {kind: of_kind(kind) for kind in ("run", "case", "bar", "sample", "side", "absent", "pipeline", "stalled")}
 
 
 def known_cores(sample):
@@ -105,6 +105,7 @@ def evaluate(records):
         "cases": [evaluate_case(case, records, run) for case in records["case"]],
         "sides": records["side"],
         "absent": records["absent"],
+        "stalled_samples": len(records["stalled"]),
         "pipeline": pipeline.judge(records["pipeline"][0]["data"] if records["pipeline"] else None),
     }
 

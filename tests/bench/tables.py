@@ -89,6 +89,9 @@ def text(results):
     missing = ["%s is not in %s: %s" % (SIDES[item["side"]], item["path"], item["reason"]) for item in results["absent"]]
     if missing:
         parts.append("\n".join(missing))
+    if results["stalled_samples"]:
+        parts.append("The machine stood still for more than a tenth of a second in %d samples" %
+                     results["stalled_samples"])
     bars = [bar["met"] for case in results["cases"] for bar in case["bars"]]
     bars += [met for row in results["pipeline"] for _, _, met in row["bars"]]
     parts.append("%d bars: %d met, %d missed, %d not measured" % (

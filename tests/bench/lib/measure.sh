@@ -4,6 +4,38 @@
 # One measurement each, of one pair (pairs.sh). Sourced by tests/bench/run. On failure they return 1 with the reason in
 # WHY, so that the others go on.
 
+TRIES=3       # of a measurement
+STALL_MAX=100 # ms that the machine may stand still meanwhile
+
+# The watch on the machine (stalls.c), which each path starts.
+watch_machine() {
+	"$LAB_BUILD/tests/bench/stalls" >"$LAB_DIR/stalls" 2>&1 &
+	LAB_JOBS+=("$!")
+	wait_until 5 grep -q ready "$LAB_DIR/stalls" || die "stalls does not start"
+}
+
+# attempt FUNCTION ARGUMENT...: a measurement, which is made again, and what it recorded forgotten, when it failed or the
+# machine stood still. Returns 1 when the last one failed, too.
+attempt() {
+	local try since size stood
+	for ((try = 1; ; try++)); do
+		since=${EPOCHREALTIME/[.,]/} size=$(stat -c %s "$RECORDS")
+		if "$@"; then
+			stood=$(stood_still "$since")
+			[ "$stood" -gt "$STALL_MAX" ] || return 0
+			[ "$try" -lt "$TRIES" ] || { stalled "$stood"; return 0; }
+		else
+			[ "$try" -lt "$TRIES" ] || return 1
+		fi
+		truncate -s "$size" "$RECORDS"
+	done
+}
+
+# stood_still SINCE: for how many ms since then, in µs since the epoch.
+stood_still() {
+	awk -v since="$1" 'NF == 2 && $1 > since { us += $2 } END { printf "%d\n", us / 1000 }' "$LAB_DIR/stalls"
+}
+
 # How long a measurement is, in seconds.
 moment() {
 	[ "$SMOKE" = no ] && echo "$SECONDS_EACH" || echo 0.2

@@ -59,7 +59,7 @@ by_turns() {
 	for ((round = 1; round <= ROUNDS; round++)); do
 		for pair in "${PAIRS[@]}"; do
 			progress "$function $* $pair ($round of $ROUNDS)"
-			"$function" "$pair" "${pair##*-}" "$@" || fail "$function through $pair: $WHY"
+			attempt "$function" "$pair" "${pair##*-}" "$@" || fail "$function through $pair: $WHY"
 		done
 	done
 }

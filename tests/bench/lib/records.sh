@@ -61,6 +61,11 @@ sample() {
 		--arg case "$1" --arg side "$2" --argjson value "$3" --argjson more "$more"
 }
 
+# stalled MS: a sample was kept although the machine stood still for so long meanwhile.
+stalled() {
+	record '{kind: "stalled", ms: $ms}' --argjson ms "$1"
+}
+
 # side_is WHAT SIDE TEXT: how a side was configured on that path.
 side_is() {
 	record '{kind: "side", path: $path, side: $side, text: $text}' --arg path "$1" --arg side "$2" --arg text "$3"

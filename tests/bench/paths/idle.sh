@@ -22,8 +22,8 @@ path_idle() {
 	# Thirty seconds each: more than three rounds say nothing more.
 	[ "$left" -le 3 ] || left=3
 	for ((; left > 0; left--)); do
-		idle_sample idle-silent "$length" 0
-		idle_sample idle-arp "$length" "$IDLE_ARP_RATE"
+		attempt idle_sample idle-silent "$length" 0 || fail "idle: $WHY"
+		attempt idle_sample idle-arp "$length" "$IDLE_ARP_RATE" || fail "idle: $WHY"
 	done
 }
 
@@ -44,7 +44,7 @@ idle_sample() {
 	if [ "$3" = 0 ]; then
 		sleep "$2"
 	else
-		in_ns idle "$LAB_BUILD/tests/bench/pace" p1 ff:ff:ff:ff:ff:ff "$3" "$2" arp >/dev/null || fail "pace"
+		in_ns idle "$LAB_BUILD/tests/bench/pace" p1 ff:ff:ff:ff:ff:ff "$3" "$2" arp >/dev/null || because "pace" || return
 	fi
 	cpu_end idle
 	sample "$1" switch "$(jq '.cores * 100' <<<"$CPU")" "{\"cpu\": $CPU}"
