@@ -55,7 +55,7 @@ def generator_limit(case, side, cores):
     if direct and result["median"] >= GENERATOR_SHARE * direct["median"]:
         return "source and sink: %.2f of what they do with nothing in between" % (result["median"] / direct["median"])
     if (result["samples"][0]["cpu"]["processes"] and result["cores"] < OWN_CORES_IDLE
-            and result["machine_cores"] >= MACHINE_BUSY * cores):
+            and result["other_cores"] < OTHERS_SHARE * cores and result["machine_cores"] >= MACHINE_BUSY * cores):
         return "source and sink: the side uses %.2f of a core, the machine %.1f of %d" % (
             result["cores"], result["machine_cores"], cores)
     return None

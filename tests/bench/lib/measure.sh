@@ -33,7 +33,7 @@ attempt() {
 
 # stood_still SINCE: for how many ms since then, in µs since the epoch.
 stood_still() {
-	awk -v since="$1" 'NF == 2 && $1 > since { us += $2 } END { printf "%d\n", us / 1000 }' "$LAB_DIR/stalls"
+	awk -v since="$1" 'NF == 2 && $1 > since { us += $2 } END { printf "%.0f\n", us / 1000 }' "$LAB_DIR/stalls"
 }
 
 # How long a measurement is, in seconds.
@@ -77,7 +77,7 @@ cpu_end() {
 
 # process_ns PID: what all of its threads that are alive have run. /proc/PID/stat says the same in steps of 10 ms.
 process_ns() {
-	cat "/proc/$1/task/"*/schedstat 2>/dev/null | awk '{ ns += $1 } END { printf "%d\n", ns }'
+	cat "/proc/$1/task/"*/schedstat 2>/dev/null | awk '{ ns += $1 } END { printf "%.0f\n", ns }'
 }
 
 # Ticks of all cores: busy, and stolen by the machine below.
