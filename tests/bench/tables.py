@@ -82,11 +82,13 @@ def text_case(case):
 
 
 def text(results):
-    parts = [heading(results["run"]) + "\nratio: vswitch's median over that side's; cores: what its own processes used"]
+    parts = [heading(results["run"]) +
+             "\nratio: vswitch's median over that side's; cores: what its own processes used"]
     parts += [text_case(case) for case in results["cases"]]
     if results["pipeline"]:
         parts.append(pipeline.text(results["pipeline"]))
-    missing = ["%s is not in %s: %s" % (SIDES[item["side"]], item["path"], item["reason"]) for item in results["absent"]]
+    missing = ["%s is not in %s: %s" % (SIDES[item["side"]], item["path"], item["reason"])
+               for item in results["absent"]]
     if missing:
         parts.append("\n".join(missing))
     if results["stalled_samples"]:
@@ -119,7 +121,7 @@ def markdown_case(case, sides):
 
 
 def markdown(results):
-    sides = [name for name in MARKDOWN_SIDES if any(name in case["sides"] for case in results["cases"])]
+    sides = [name for name in MARKDOWN_SIDES if name == "switch" or any(name in case["sides"] for case in results["cases"])]
     lines = [table_row(["median (min–max)"] + [SIDES[name] for name in sides] + ["bar: reached"]),
              table_row(["---"] * (len(sides) + 2))]
     lines += [markdown_case(case, sides) for case in results["cases"] if case["bars"]]
