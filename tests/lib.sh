@@ -212,8 +212,6 @@ ns_add() {
 		LAB_NAMESPACES+=("$LAB_PREFIX$name")
 		in_ns "$name" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 \
 			net.ipv6.conf.default.disable_ipv6=1 2>/dev/null
-		# TCP as Linux has it by default, whatever this machine prefers.
-		in_ns "$name" sysctl -qw net.ipv4.tcp_congestion_control=cubic 2>/dev/null
 		ip -n "$LAB_PREFIX$name" link set lo up
 	done
 }
@@ -223,6 +221,19 @@ in_ns() {
 	local name=$1
 	shift
 	ip netns exec "$LAB_PREFIX$name" "$@"
+}
+
+# tcp_cubic NAME...: TCP as Linux has it by default, whatever this machine prefers, over the routes that are there. A
+# namespace may not choose what the first one does not allow (net.ipv4.tcp_allowed_congestion_control), and what is
+# set on a socket that is connected leaves it with the pacing of the one before; a route may.
+tcp_cubic() {
+	local name route
+	for name; do
+		while read -r route; do
+			# shellcheck disable=SC2086 # the words of a route
+			ip -n "$LAB_PREFIX$name" route change $route congctl cubic || die "cubic in $name"
+		done < <(ip -n "$LAB_PREFIX$name" route show)
+	done
 }
 
 # underlay HOST_A HOST_B [MTU]: joins two host namespaces, 172.31.0.1/24 and 172.31.0.2/24 on "underlay".

@@ -35,6 +35,7 @@ pairs_make() {
 			continue
 		fi
 		wait_until 10 can_ping "$pair-a" 10.0.0.2 || die "$pair does not forward"
+		tcp_cubic "$pair-a" "$pair-b"
 		PAIRS+=("$pair")
 		iperf_server "$pair-b"
 		job_in "$pair-b" "$pair.rtt.log" "$LAB_BUILD/tests/bench/rtt" serve "$RTT_PORT"
