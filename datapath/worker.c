@@ -17,10 +17,12 @@
 #define QUEUE_BITS 4u /* of an epoll token: PORT_QUEUES_MAX */
 #define STOP_TOKEN UINT64_MAX
 
-#define LOOK_NS	      50000u   /* how long busy queues may keep others from being noticed */
-#define SPIN_LEAST_NS 4000u    /* where spinning begins when it would have paid … */
-#define SPIN_MOST_NS  50000u   /* … and what it may grow to */
-#define SLEPT_LONG_NS 1000000u /* after which there is no reason to expect the next packet soon */
+#define NS_PER_SECOND  1000000000u
+#define BOOT_REVIEW_NS 100000000u
+
+#define LOOK_NS	      50000u /* how long busy queues may keep others from being noticed */
+#define SPIN_LEAST_NS 1000u  /* where spinning begins when it would have paid … */
+#define SPIN_MOST_NS  5000u  /* … and what it may grow to: what a sleep and a wake-up cost */
 
 int worker_init(struct worker *worker, unsigned index, struct worker_shared *shared)
 {
@@ -83,16 +85,22 @@ static uint64_t monotonic_now(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
 }
 
 void worker_begin_turn(struct worker *worker)
 {
-	struct timespec boot;
-
-	clock_gettime(CLOCK_BOOTTIME, &boot);
 	worker->now = monotonic_now();
-	worker->now_seconds = (uint32_t)boot.tv_sec;
+	/* The two clocks drift apart while the machine is suspended, and only then. */
+	if (worker->now >= worker->boot_due) {
+		struct timespec boot;
+
+		clock_gettime(CLOCK_BOOTTIME, &boot);
+		worker->boot_ahead = (uint64_t)boot.tv_sec * NS_PER_SECOND +
+				     (uint64_t)boot.tv_nsec - worker->now;
+		worker->boot_due = worker->now + BOOT_REVIEW_NS;
+	}
+	worker->now_seconds = (uint32_t)((worker->now + worker->boot_ahead) / NS_PER_SECOND);
 	worker->config = quiet_config(worker->shared);
 }
 
@@ -216,9 +224,9 @@ void worker_release(struct worker *worker)
 /*
  * How this works: queues that had something are received from in turns, a batch each, without
  * asking epoll, until they have nothing more; every LOOK_NS it is asked for others. When nothing is
- * left the worker looks on for a while, since falling asleep and being woken cost more than a few
- * looks, but only as long as that pays: the time grows when a packet came soon after falling
- * asleep, and goes when none came for long, so that an idle switch costs nothing.
+ * left the worker looks on for as long as a sleep and a wake-up would cost, if packets lately came
+ * that soon: the time grows when a sleep was shorter, and goes when it was longer, so that neither
+ * an idle switch nor a paced flow costs a core.
  */
 
 /* Takes the queues that have something as the busy ones. Returns false when the worker is to stop.
@@ -240,11 +248,9 @@ static bool take_events(struct worker *worker, const struct epoll_event *events,
 /* Learns from a sleep that an event ended how long to look before the next one. */
 static void adapt_spin(struct worker *worker, uint64_t slept)
 {
-	if (slept > SLEPT_LONG_NS)
-		worker->spin_ns = 0;
-	else if (slept > SPIN_MOST_NS)
-		worker->spin_ns /= 2;
-	else if (worker->spin_ns < SPIN_LEAST_NS)
+	if (slept > SPIN_MOST_NS)
+		worker->spin_ns = worker->spin_ns / 2 < SPIN_LEAST_NS ? 0 : worker->spin_ns / 2;
+	else if (worker->spin_ns == 0)
 		worker->spin_ns = SPIN_LEAST_NS;
 	else
 		worker->spin_ns =
@@ -256,33 +262,41 @@ static int sleep_for_events(struct worker *worker, struct epoll_event *events)
 {
 	uint64_t next = shaper_next(worker->gates, worker->now);
 	uint64_t wait = next <= worker->now ? 0 : next - worker->now;
-	struct timespec timeout = {(time_t)(wait / 1000000000u), (long)(wait % 1000000000u)};
+	struct timespec timeout = {(time_t)(wait / NS_PER_SECOND), (long)(wait % NS_PER_SECOND)};
 	int count;
 
 	quiet_offline(worker->shared);
 	count = epoll_pwait2(worker->epoll_fd, events, WORKER_BUSY_MAX,
 			     next == UINT64_MAX ? NULL : &timeout, NULL);
 	rcu_thread_online();
-	if (count > 0)
-		adapt_spin(worker, monotonic_now() - worker->now);
 	return count;
 }
 
-/* Finds something to do, or sleeps until there is. Returns false when the worker is to stop. */
-static bool find_work(struct worker *worker)
+/*
+ * Finds something to do, or sleeps until there is, and begins the turn. Returns false when the
+ * worker is to stop.
+ */
+static bool begin_with_work(struct worker *worker)
 {
 	struct epoll_event events[WORKER_BUSY_MAX];
 	bool busy = worker->busy_count > 0;
-	int count = 0;
+	bool awake = busy || worker->now - worker->worked < worker->spin_ns;
+	uint64_t before = worker->now;
+	bool look = !busy || worker->now - worker->looked >= LOOK_NS;
+	bool go_on = true;
 
-	if (busy && worker->now - worker->looked < LOOK_NS)
-		return true;
-	if (busy || worker->now - worker->worked < worker->spin_ns)
-		count = epoll_wait(worker->epoll_fd, events, WORKER_BUSY_MAX, 0);
-	else
-		count = sleep_for_events(worker, events);
-	worker->looked = worker->now;
-	return take_events(worker, events, count);
+	if (look) {
+		int count = awake ? epoll_wait(worker->epoll_fd, events, WORKER_BUSY_MAX, 0)
+				  : sleep_for_events(worker, events);
+
+		go_on = take_events(worker, events, count);
+	}
+	worker_begin_turn(worker);
+	if (look)
+		worker->looked = worker->now;
+	if (!awake && worker->busy_count > 0)
+		adapt_spin(worker, worker->now - before);
+	return go_on;
 }
 
 /* Receives a batch from every busy queue, and forgets those that are drained. */
@@ -308,8 +322,7 @@ static void *run(void *context)
 	prctl(PR_SET_TIMERSLACK, 1);
 	rcu_register_thread();
 	worker_begin_turn(worker);
-	while (find_work(worker)) {
-		worker_begin_turn(worker);
+	while (begin_with_work(worker)) {
 		receive_busy(worker);
 		worker_release(worker);
 		worker_end_turn(worker);

@@ -59,6 +59,7 @@ struct worker {
 	struct shaper_worker *gates;
 	uint64_t now;			    /* CLOCK_MONOTONIC, ns, of this turn */
 	uint32_t now_seconds;		    /* CLOCK_BOOTTIME, of this turn */
+	uint64_t boot_ahead, boot_due;	    /* what it is ahead by, ns; until when that holds */
 	uint32_t reply_second, reply_count; /* bounds the ICMP errors that are made */
 
 	struct worker_event events[WORKER_EVENTS_MAX]; /* of this turn */
