@@ -239,7 +239,7 @@ static void test_flows_are_spread(void **state)
 {
 	struct fixture *fixture = *state;
 	const struct links_port *ports[] = {&fixture->tap, &fixture->veth};
-	struct links_queues queues;
+	struct links_queues queues = {0};
 
 	for (int i = 0; i < 2; i++) {
 		open_port(fixture, ports[i], &queues);
@@ -257,7 +257,7 @@ static void test_queues_come_and_go(void **state)
 	struct fixture *fixture = *state;
 	struct links_port *ports[] = {&fixture->tap, &fixture->veth};
 	static const uint32_t counts[] = {1, 3, 2, 16, 1, 2};
-	struct links_queues queues;
+	struct links_queues queues = {0};
 
 	for (int i = 0; i < 2; i++) {
 		ports[i]->queue_count = counts[0];
@@ -328,8 +328,8 @@ static void count_many(const struct links_queues *queues, uint32_t counts[PROTO_
 static void test_joins_under_traffic(void **state)
 {
 	struct fixture *fixture = *state;
-	uint32_t counts[PROTO_QUEUES_MAX];
-	struct links_queues queues;
+	uint32_t counts[PROTO_QUEUES_MAX] = {0};
+	struct links_queues queues = {0};
 	int fd, status, told[2];
 	cpu_set_t cpus;
 	char byte;
@@ -364,7 +364,7 @@ static void test_joins_under_traffic(void **state)
 static void test_tap_is_held(void **state)
 {
 	struct fixture *fixture = *state;
-	struct links_queues queues, second;
+	struct links_queues queues = {0}, second = {0};
 
 	assert_int_equal(links_queues_held(fixture->links, fixture->workload, "eth1"), 0);
 	open_port(fixture, &fixture->tap, &queues);
@@ -409,7 +409,7 @@ static int make_plain_here(void *context)
 static void test_plain_tap_has_one(void **state)
 {
 	struct fixture *fixture = *state;
-	struct links_queues queues, second;
+	struct links_queues queues = {0}, second = {0};
 	struct nl_sock *socket;
 	int fd = namespaces_run(fixture->namespaces, fixture->workload, make_plain_here, "eth1");
 
@@ -436,7 +436,7 @@ static void test_shared_interface_is_heard_one_way(void **state)
 	struct fixture *fixture = *state;
 	int own = namespaces_own(fixture->namespaces), host, wire;
 	char reason[MODEL_TEXT_SIZE];
-	struct links_queues queues;
+	struct links_queues queues = {0};
 	struct seen seen = {0};
 	uint32_t i;
 

@@ -66,7 +66,7 @@ static void vtep_receives_by_two(void **state)
 {
 	struct fixture *fixture = *state;
 	uint32_t sizes[BATCH_SIZE];
-	int fds[4], peer = udp_socket(0);
+	int fds[4] = {0}, peer = udp_socket(0);
 	struct port *port = make_vtep(fds);
 
 	for (uint32_t i = 0; i < 3; i++) {
@@ -95,7 +95,7 @@ static void vtep_sends_by_the_others(void **state)
 				.segment_count = 1,
 				.vtep_udp_port = VTEP_PORT + 9};
 	const uint32_t address = htonl(INADDR_LOOPBACK);
-	int fds[4], peer = udp_socket(VTEP_PORT + 9);
+	int fds[4] = {0}, peer = udp_socket(VTEP_PORT + 9);
 	struct port *port = make_vtep(fds);
 	uint16_t ports[2], seen[2] = {0};
 
@@ -141,7 +141,7 @@ static void vtep_needs_both(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
 		struct port *port;
-		int fds[25];
+		int fds[25] = {0};
 
 		for (uint32_t j = 0; j < counts[i][0]; j++)
 			fds[j] = udp_socket(0);
