@@ -170,12 +170,19 @@ static void counters_are_sums(void **state)
 	assert_int_equal(api_number(json, "copies"), 30);
 	assert_int_equal(api_number(json, "drops.oversize"), 15);
 	assert_int_equal(json_object_size(json_object_get(json, "drops")), 1);
+	assert_int_equal(json_array_size(json_object_get(json, "workers")), 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(api_number(json_array_get(json_object_get(json, "workers"), i),
+					    "rx_packets"),
+				 1 + i);
 	json_decref(json);
 	/* Another's counters: the datapath has not taken the index over for this port yet. */
 	memory->workers[0].ports[web1].incarnation++;
 	json = api_get(fixture, "/v1/stats/ports/acme/web1");
 	assert_int_equal(api_number(json, "rx_packets"), 0);
 	assert_int_equal(json_object_size(json_object_get(json, "drops")), 0);
+	assert_int_equal(
+		api_number(json_array_get(json_object_get(json, "workers"), 1), "rx_packets"), 0);
 	json_decref(json);
 	/* More than there are is no reason to read beyond the memory. */
 	memory->worker_count = UINT64_MAX;

@@ -65,7 +65,7 @@ static struct port *make_vtep(int fds[4])
 static void vtep_receives_by_two(void **state)
 {
 	struct fixture *fixture = *state;
-	uint32_t sizes[BATCH_SIZE];
+	uint32_t sizes[BATCH_SIZE] = {0};
 	int fds[4] = {0}, peer = udp_socket(0);
 	struct port *port = make_vtep(fds);
 
@@ -97,11 +97,11 @@ static void vtep_sends_by_the_others(void **state)
 	const uint32_t address = htonl(INADDR_LOOPBACK);
 	int fds[4] = {0}, peer = udp_socket(VTEP_PORT + 9);
 	struct port *port = make_vtep(fds);
-	uint16_t ports[2], seen[2] = {0};
+	uint16_t ports[2] = {0}, seen[2] = {0};
 
 	memcpy(peer_config.addr.bytes, &address, sizeof(address));
 	for (int i = 0; i < 2; i++) {
-		struct sockaddr_in own;
+		struct sockaddr_in own = {0};
 		socklen_t length = sizeof(own);
 
 		assert_int_equal(getsockname(fds[2 + i], (struct sockaddr *)&own, &length), 0);
