@@ -110,7 +110,7 @@ static void vtep_sends_by_the_others(void **state)
 	for (uint32_t flow = 0; flow < FLOWS; flow++) {
 		static struct frame frame;
 		const struct frame_spec spec = {.protocol = 17, .payload_size = 40};
-		struct sockaddr_in from;
+		struct sockaddr_in from = {0};
 		socklen_t length = sizeof(from);
 		uint8_t result, octets[2048];
 		struct packet *packet;
