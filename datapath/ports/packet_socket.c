@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_packet.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -16,6 +17,27 @@
 #include "datapath/ports/port.h"
 #include "datapath/ports/receiver.h"
 #include "datapath/vlan.h"
+
+/*
+ * What is received at once: large ones are few, so that a port of super-packets keeps others
+ * waiting no longer than one of small frames; fewer still would cost a system call for each.
+ */
+#define OCTETS_AT_ONCE (256u * 1024u)
+
+struct packet_socket {
+	uint32_t average[PORT_QUEUES_MAX]; /* octets of a message, of a queue's last ones */
+};
+
+static int packet_socket_open(struct port *port)
+{
+	port->private = calloc(1, sizeof(struct packet_socket));
+	return port->private == NULL ? -ENOMEM : 0;
+}
+
+static void packet_socket_close(struct port *port)
+{
+	free(port->private);
+}
 
 static void restore_tag(struct packet *packet, struct msghdr *message)
 {
@@ -58,8 +80,14 @@ static void take_message(struct receiver *receiver, unsigned i, struct batch *ba
 static int packet_socket_receive(struct port *port, unsigned queue, struct receiver *receiver,
 				 struct batch *batch)
 {
-	unsigned room = receiver_prepare_all(receiver, BATCH_SIZE - batch->count);
+	uint32_t *average = &((struct packet_socket *)port->private)->average[queue];
+	unsigned room = receiver_wanted(*average, OCTETS_AT_ONCE);
+	uint64_t octets = 0;
 	int received;
+
+	if (room > BATCH_SIZE - batch->count)
+		room = BATCH_SIZE - batch->count;
+	room = receiver_prepare_all(receiver, room);
 
 	do {
 		received = recvmmsg(port->fds[queue], receiver->messages, room, MSG_DONTWAIT, NULL);
@@ -73,8 +101,12 @@ static int packet_socket_receive(struct port *port, unsigned queue, struct recei
 	 */
 	if (received < 0)
 		return errno == ENETDOWN ? -ENETDOWN : PORT_MORE;
-	for (int i = 0; i < received; i++)
+	for (int i = 0; i < received; i++) {
+		octets += receiver->messages[i].msg_len;
 		take_message(receiver, (unsigned)i, batch);
+	}
+	if (received > 0)
+		*average = (uint32_t)(octets / (unsigned)received);
 	return (unsigned)received < room ? PORT_DRAINED : PORT_MORE;
 }
 
@@ -107,6 +139,8 @@ static void packet_socket_transmit(struct port *port, const struct config *confi
 const struct port_ops port_packet_socket_ops = {
 	.name = "packet",
 	.features = PORT_CAN_ALL,
+	.open = packet_socket_open,
+	.close = packet_socket_close,
 	.receive = packet_socket_receive,
 	.transmit = packet_socket_transmit,
 };

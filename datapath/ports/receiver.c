@@ -75,6 +75,15 @@ unsigned receiver_prepare_all(struct receiver *receiver, unsigned wanted)
 	return wanted;
 }
 
+unsigned receiver_wanted(uint32_t average, uint32_t octets)
+{
+	uint32_t count = octets / (average + 1);
+
+	if (count < 1)
+		return 1;
+	return count < BATCH_SIZE ? count : BATCH_SIZE;
+}
+
 void receiver_drop(struct receiver *receiver, enum drop_reason reason, size_t size)
 {
 	receiver->dropped_frames++;

@@ -53,6 +53,12 @@ bool receiver_prepare(struct receiver *receiver, unsigned i);
 unsigned receiver_prepare_all(struct receiver *receiver, unsigned wanted);
 
 /*
+ * Returns how many messages to receive at once from a queue whose last ones had this many octets on
+ * average: as many as have `octets`, 1 at least.
+ */
+unsigned receiver_wanted(uint32_t average, uint32_t octets);
+
+/*
  * Returns the packet in slot i, with the virtio-net header and `size` octets of frame that were
  * received behind it, and gives the slot another one; NULL, counted as dropped, when that is not
  * possible.

@@ -364,6 +364,42 @@ static void veth_that_is_deleted_is_lost(void **state)
 	port_unref(port);
 }
 
+/* Super-packets come a few at a time, so that other ports need not wait for many of them. */
+static void veth_receives_few_large_ones_at_once(void **state)
+{
+	struct fixture *fixture = *state;
+	struct port *port = veth_port();
+	int peer = open_packet_socket("dpv1", false), size = 16 << 20;
+	struct frame_spec large = specs[6], small = {.protocol = 17, .payload_size = 100};
+
+	assert_int_equal(setsockopt(port->fds[0], SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)),
+			 0);
+	frame_build(&frame, &large);
+	write_frame(peer, &frame);
+	expect_frame(fixture, port, &frame);
+	for (unsigned i = 0; i < 20; i++)
+		write_frame(peer, &frame);
+	for (unsigned left = 20; left > 0; left -= 4) {
+		assert_int_equal(receive(fixture, port, 1), PORT_MORE);
+		assert_int_equal(fixture->batch.count, 4);
+		discard_batch(fixture);
+	}
+	assert_int_equal(port->ops->receive(port, 0, &fixture->receiver, &fixture->batch),
+			 PORT_DRAINED);
+	frame_build(&frame, &small);
+	for (unsigned i = 0; i < 4 + BATCH_SIZE; i++)
+		write_frame(peer, &frame);
+	assert_int_equal(port->ops->receive(port, 0, &fixture->receiver, &fixture->batch),
+			 PORT_MORE);
+	assert_int_equal(fixture->batch.count, 4);
+	discard_batch(fixture);
+	assert_int_equal(port->ops->receive(port, 0, &fixture->receiver, &fixture->batch),
+			 PORT_MORE);
+	assert_int_equal(fixture->batch.count, BATCH_SIZE);
+	discard_batch(fixture);
+	remove_veth(port, peer);
+}
+
 /* The far end goes with its namespace, and takes ours along. */
 static void veth_whose_far_namespace_ends_is_lost(void **state)
 {
@@ -395,6 +431,7 @@ int main(void)
 		TEST(veth_restores_tags),
 		TEST(veth_sends_tags),
 		TEST(one_refusal_stops_no_other),
+		TEST(veth_receives_few_large_ones_at_once),
 		TEST(veth_down_may_be_lost),
 		TEST(veth_that_is_deleted_is_lost),
 		TEST(veth_whose_far_namespace_ends_is_lost),
