@@ -35,9 +35,11 @@
 struct vxlan_queue {
 	_Alignas(PACKET_CACHE_LINE) unsigned message;
 	unsigned message_count;
-	bool more;	  /* the socket had as many messages as were asked for */
-	uint32_t offset;  /* in the message */
-	uint32_t average; /* octets of a message, of the last ones received */
+	bool more;	       /* the socket had as many messages as were asked for */
+	uint32_t offset;       /* in the message */
+	unsigned packets;      /* made of these messages so far */
+	unsigned packets_each; /* of a message, of the last ones received */
+	uint32_t average;      /* octets of a message, likewise */
 	struct coalesce coalesce;
 };
 

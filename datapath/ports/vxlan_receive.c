@@ -14,7 +14,8 @@
 #include "datapath/ports/receiver.h"
 #include "datapath/ports/vxlan.h"
 
-#define HEAD_COPY 256u /* of a large frame: more than its headers take */
+#define HEAD_COPY	256u		  /* of a large frame: more than its headers take */
+#define PACKETS_AT_ONCE (2u * BATCH_SIZE) /* received before other ports have their turn */
 
 static void read_control(struct msghdr *message, uint32_t *segment_size, uint8_t *tos)
 {
@@ -155,15 +156,23 @@ static void split_message(struct vxlan_queue *queue, struct receiver *receiver, 
 		next_message(queue);
 }
 
-/* Few messages at a time when they are large, so that they are still in the cache when looked at.
+/*
+ * Few messages at a time when they are large, so that they are still in the cache when looked at,
+ * and when many packets came of those before, so that other ports wait no longer for this one than
+ * for any other.
  */
-static unsigned messages_wanted(const struct vxlan_queue *queue)
+static unsigned messages_wanted(struct vxlan_queue *queue)
 {
-	uint32_t count = RECEIVER_BYTES_MAX / (queue->average + 1);
+	unsigned wanted = receiver_wanted(queue->average, RECEIVER_BYTES_MAX);
+	unsigned most = BATCH_SIZE;
 
-	if (count < 1)
+	if (queue->message_count > 0)
+		queue->packets_each = queue->packets / queue->message_count;
+	if (queue->packets_each > 0)
+		most = PACKETS_AT_ONCE / queue->packets_each;
+	if (most < 1)
 		return 1;
-	return count < BATCH_SIZE ? count : BATCH_SIZE;
+	return wanted < most ? wanted : most;
 }
 
 /* Returns whether there may be more. */
@@ -187,7 +196,7 @@ static bool receive_messages(struct vxlan_queue *queue, struct receiver *receive
 	}
 	received = recvmmsg(fd, receiver->messages, wanted, MSG_DONTWAIT, NULL);
 	/* An error is one of an earlier send (ICMP), and gone with this call. */
-	queue->message = 0;
+	queue->message = queue->packets = 0;
 	queue->message_count = received < 0 ? 0 : (unsigned)received;
 	for (unsigned i = 0; i < queue->message_count; i++)
 		bytes += receiver->messages[i].msg_len;
@@ -199,12 +208,14 @@ static bool receive_messages(struct vxlan_queue *queue, struct receiver *receive
 int vxlan_receive(struct port *port, unsigned index, struct receiver *receiver, struct batch *batch)
 {
 	struct vxlan_queue *queue = &((struct vxlan_port *)port->private)->queues[index];
+	unsigned before = batch->count;
 
 	if (queue->message == queue->message_count)
 		queue->more = receive_messages(queue, receiver, port->fds[index]);
 	while (queue->message < queue->message_count && !batch_full(batch))
 		split_message(queue, receiver, batch);
 	coalesce_finish(&queue->coalesce);
+	queue->packets += batch->count - before;
 	if (queue->message < queue->message_count)
 		return PORT_IN_HAND;
 	return queue->more ? PORT_MORE : PORT_DRAINED;

@@ -289,6 +289,53 @@ static void receives_without_buffers(void **state)
 	expect_packet(vteps, &large);
 }
 
+/* Sends `trains` times as many frames as come together, none of which continues another. */
+static void send_trains(struct vteps *vteps, unsigned trains, unsigned frames)
+{
+	struct frame_spec spec = {.protocol = 17, .payload_size = 20};
+	struct packet *packets[BATCH_SIZE];
+	uint8_t results[BATCH_SIZE];
+
+	for (unsigned i = 0; i < trains; i++) {
+		for (unsigned j = 0; j < frames; j++)
+			packets[j] = packet_to(vteps, PEER, &spec);
+		transmit_all(vteps, packets, frames, results);
+	}
+}
+
+/* Receives until other ports have their turn, and returns how many packets there were. */
+static unsigned receive_turn(struct vteps *vteps)
+{
+	struct fixture *fixture = vteps->fixture;
+	unsigned count = 0;
+	int more;
+
+	do {
+		more = vteps->there->ops->receive(vteps->there, 0, &fixture->receiver,
+						  &fixture->batch);
+		count += fixture->batch.count;
+		discard_batch(fixture);
+	} while (more == PORT_IN_HAND);
+	return count;
+}
+
+/* Other ports wait for two batches at most, however many datagrams come together. */
+static void takes_its_turn(void **state)
+{
+	struct vteps *vteps = *state;
+
+	send_trains(vteps, 1, 64);
+	assert_int_equal(receive_turn(vteps), 64);
+	send_trains(vteps, 20, 64);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(receive_turn(vteps), 128);
+	/* Single ones again: as many as ever. */
+	send_trains(vteps, 2 + BATCH_SIZE, 1);
+	assert_int_equal(receive_turn(vteps), 2);
+	assert_int_equal(receive_turn(vteps), BATCH_SIZE);
+	expect_none(vteps);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -300,6 +347,7 @@ int main(void)
 						tear_down),
 		cmocka_unit_test_setup_teardown(tells_what_it_sent_in_part, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(receives_without_buffers, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(takes_its_turn, set_up, tear_down),
 	};
 
 	if (!have_namespace())
