@@ -131,6 +131,20 @@ static void receive(struct rig *rig, uint32_t port, struct input *input)
 		rig_send_offload(rig, port, &offload, octets, size);
 }
 
+/* Lets out all that waits. */
+static void drain(struct rig *rig)
+{
+	uint64_t waiting;
+
+	for (uint32_t kind = 0; kind < SHAPER_KIND_COUNT; kind++) {
+		for (uint32_t index = 0; index < PORTS; index++)
+			rig_rate(rig, (enum shaper_kind)kind, index, 0);
+	}
+	do {
+		rig_advance(rig, 10000000);
+	} while (shaper_backlog(rig->worker.gates, &waiting) != 0);
+}
+
 static void change_port(struct rig *rig, uint32_t port)
 {
 	if (port >= VTEP)
@@ -138,6 +152,8 @@ static void change_port(struct rig *rig, uint32_t port)
 	if (is_there(rig, port)) {
 		rig_remove_port(rig, port);
 	} else {
+		/* It has the incarnation that it had: nothing of its former life may be left. */
+		drain(rig);
 		memset(&rig->worker.stats->ports[port], 0, sizeof(struct stats_port));
 		add_port(rig, port);
 	}
@@ -154,15 +170,7 @@ static bool forget(void *context, uint64_t key, uint64_t value)
 
 static void reset(struct rig *rig)
 {
-	uint64_t waiting;
-
-	for (uint32_t kind = 0; kind < SHAPER_KIND_COUNT; kind++) {
-		for (uint32_t index = 0; index < PORTS; index++)
-			rig_rate(rig, (enum shaper_kind)kind, index, 0);
-	}
-	do {
-		rig_advance(rig, 10000000);
-	} while (shaper_backlog(rig->worker.gates, &waiting) != 0);
+	drain(rig);
 	discard(rig);
 	rig_check(rig);
 	for (uint32_t port = 0; port < PORTS; port++) {
