@@ -18,12 +18,6 @@
 #include "datapath/ports/receiver.h"
 #include "datapath/vlan.h"
 
-/*
- * What is received at once: large ones are few, so that a port of super-packets keeps others
- * waiting no longer than one of small frames; fewer still would cost a system call for each.
- */
-#define OCTETS_AT_ONCE (256u * 1024u)
-
 struct packet_socket {
 	uint32_t average[PORT_QUEUES_MAX]; /* octets of a message, of a queue's last ones */
 };
@@ -81,7 +75,7 @@ static int packet_socket_receive(struct port *port, unsigned queue, struct recei
 				 struct batch *batch)
 {
 	uint32_t *average = &((struct packet_socket *)port->private)->average[queue];
-	unsigned room = receiver_wanted(*average, OCTETS_AT_ONCE);
+	unsigned room = receiver_wanted(*average, RECEIVER_BYTES_MAX);
 	uint64_t octets = 0;
 	int received;
 

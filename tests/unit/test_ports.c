@@ -377,21 +377,21 @@ static void veth_receives_few_large_ones_at_once(void **state)
 	frame_build(&frame, &large);
 	write_frame(peer, &frame);
 	expect_frame(fixture, port, &frame);
-	for (unsigned i = 0; i < 20; i++)
+	for (unsigned i = 0; i < 40; i++)
 		write_frame(peer, &frame);
-	for (unsigned left = 20; left > 0; left -= 4) {
+	for (unsigned left = 40; left > 0; left -= 8) {
 		assert_int_equal(receive(fixture, port, 1), PORT_MORE);
-		assert_int_equal(fixture->batch.count, 4);
+		assert_int_equal(fixture->batch.count, 8);
 		discard_batch(fixture);
 	}
 	assert_int_equal(port->ops->receive(port, 0, &fixture->receiver, &fixture->batch),
 			 PORT_DRAINED);
 	frame_build(&frame, &small);
-	for (unsigned i = 0; i < 4 + BATCH_SIZE; i++)
+	for (unsigned i = 0; i < 8 + BATCH_SIZE; i++)
 		write_frame(peer, &frame);
 	assert_int_equal(port->ops->receive(port, 0, &fixture->receiver, &fixture->batch),
 			 PORT_MORE);
-	assert_int_equal(fixture->batch.count, 4);
+	assert_int_equal(fixture->batch.count, 8);
 	discard_batch(fixture);
 	assert_int_equal(port->ops->receive(port, 0, &fixture->receiver, &fixture->batch),
 			 PORT_MORE);
