@@ -162,7 +162,7 @@ def spread(address, port, flows, count):
     senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(int(flows))]
     for sender in senders:
         sender.connect((address, int(port)))
-    start, rate = time.monotonic(), 20000
+    start, rate = time.monotonic(), 10000
     for number in range(int(count)):
         time.sleep(max(0, start + number * len(senders) / rate - time.monotonic()))
         for sender in senders:

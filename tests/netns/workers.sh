@@ -35,16 +35,24 @@ both() {
 	check "switch $number: apply" ctl "s$number" apply "$LAB_DIR/s$number.yaml"
 }
 
-# flows FROM TO FLOWS COUNT: numbered datagrams of many flows; sets SEEN to what came of them.
+# flows FROM TO COUNT: so many numbered datagrams of each of 64 flows must come, in order.
 flows() {
-	local collector
+	local collector lost
 	can_ping "$1" "${ADDRESS[$2]}" >/dev/null || die "$1 does not reach $2"
-	job_in "$2" "$2.flows" "$PYTHON" "$TRAFFIC" collect 7001 "$3"
+	job_in "$2" "$2.flows" "$PYTHON" "$TRAFFIC" collect 7001 64
 	collector=$!
 	wait_until 5 udp_open "$2" 7001 || die "no receiver in $2"
-	in_ns "$1" "$PYTHON" "$TRAFFIC" spread "${ADDRESS[$2]}" 7001 "$3" "$4"
+	lost=$(tx_dropped "$1")
+	in_ns "$1" "$PYTHON" "$TRAFFIC" spread "${ADDRESS[$2]}" 7001 64 "$3"
 	wait "$collector"
-	SEEN=$(cat "$LAB_DIR/$2.flows")
+	lost=$(($(tx_dropped "$1") - lost))
+	[ "$lost" = 0 ] || echo "      the sender's own interface dropped $lost"
+	check_is "$1 to $2: every flow is complete and in order" \
+		"flows 64 sent $((64 * $3)) received $((64 * $3)) reordered 0" "$(cat "$LAB_DIR/$2.flows")"
+}
+
+tx_dropped() {
+	in_ns "$1" cat /sys/class/net/eth0/statistics/tx_dropped
 }
 
 # by_worker SWITCH PORT COUNTER: one number a worker
@@ -88,27 +96,25 @@ check "TAPs have two queues, and the VTEP two sockets that receive" queues_are 2
 # ---- many flows, in order, over both workers ----
 for pair in "t1 t2" "t1 v1" "v1 t2" "t1 t3" "v2 v1"; do
 	read -r from to <<<"$pair"
-	flows "$from" "$to" 64 100
-	check_is "$from to $to: every flow is complete and in order" \
-		"flows 64 sent 6400 received 6400 reordered 0" "$SEEN"
+	flows "$from" "$to" 60
 done
-# 64 flows that fall on two workers by chance: fewer than 6 of them on one is one case in 10^11.
+# 64 flows that fall on two workers by chance: fewer than 5 of them on one is one case in 10^12.
 for port in t1 v1; do
 	read -r -a numbers <<<"$(by_worker s1 "acme/$port" rx_packets)"
-	check "both workers received from $port (${numbers[*]})" least 600 "${numbers[@]}"
+	check "both workers received from $port (${numbers[*]})" least 300 "${numbers[@]}"
 done
 read -r -a numbers <<<"$(by_worker s1 acme/t2 tx_packets)"
-check "both workers sent to t2 (${numbers[*]})" least 600 "${numbers[@]}"
+check "both workers sent to t2 (${numbers[*]})" least 300 "${numbers[@]}"
 
 # The overlay has eight source ports a peer, which all fall on one socket of the other side in one case of 128:
 # then it gets others.
 tries=0
-until read -r -a numbers <<<"$(by_worker s2 vtep rx_packets)"; least 600 "${numbers[@]}"; do
+until read -r -a numbers <<<"$(by_worker s2 vtep rx_packets)"; least 300 "${numbers[@]}"; do
 	[ $((tries += 1)) -le 3 ] || break
 	ctl s1 vtep del && ctl s1 vtep set --local 172.31.0.1
-	flows t1 t3 64 100
+	flows t1 t3 60
 done
-check "both workers received from the overlay (${numbers[*]})" least 600 "${numbers[@]}"
+check "both workers received from the overlay (${numbers[*]})" least 300 "${numbers[@]}"
 check_is "nothing was dropped" 0 "$({ ctl s1 --json drops; ctl s2 --json drops; } |
 	jq -s '[.[].drops[] | select(.reason != "unknown-vni" and .reason != "restart") | .packets] | add // 0')"
 
@@ -163,9 +169,7 @@ transfer_end "t1 to t3"
 ctl s1 tenant set acme --send none --receive none
 for pair in "t1 t2" "v1 t1" "t3 v1"; do
 	read -r from to <<<"$pair"
-	flows "$from" "$to" 64 50
-	check_is "$from to $to: every flow is complete and in order" \
-		"flows 64 sent 3200 received 3200 reordered 0" "$SEEN"
+	flows "$from" "$to" 30
 done
 
 # ---- the other daemon, and both ----
@@ -173,9 +177,7 @@ daemon_kill s1 control KILL
 daemon_start s1 control
 check "the control daemon returned to three workers" wait_until 5 switch_settled s1
 check "it has all queues back" queues_are 3
-flows v1 t2 64 50
-check_is "v1 to t2: every flow is complete and in order" \
-	"flows 64 sent 3200 received 3200 reordered 0" "$SEEN"
+flows v1 t2 30
 daemon_kill s1 control KILL
 daemon_kill s1 datapath KILL
 LAB_WORKERS[s1]=2
@@ -183,7 +185,5 @@ daemon_start s1 datapath
 daemon_start s1 control
 check "both returned, with two workers" wait_until 5 switch_settled s1
 check "with two queues" wait_until 5 queues_are 2
-flows t1 v2 64 50
-check_is "t1 to v2: every flow is complete and in order" \
-	"flows 64 sent 3200 received 3200 reordered 0" "$SEEN"
+flows t1 v2 30
 lab_finish
