@@ -76,11 +76,11 @@ struct packet {
 	uint16_t ether_type; /* behind tags, host order */
 	uint16_t vlan_tci;   /* PCP, DEI, VID, host order; with PACKET_TAGGED */
 	uint16_t vlan_tpid;  /* 0x8100 or 0x88a8 */
-	uint16_t l3_offset;  /* behind ether_type, whatever it is */
 	uint16_t l4_offset;  /* behind the IP headers; 0: not IP, a fragment, or a header cut off */
+	uint8_t ip_protocol; /* layer 4, behind IPv6 extension headers */
+	uint8_t ip_ecn_dscp; /* the whole TOS or traffic class octet */
+	uint16_t l3_offset;  /* behind ether_type, whatever it is */
 	uint16_t payload_offset; /* behind the last header that parse knows */
-	uint8_t ip_protocol;	 /* layer 4, behind IPv6 extension headers */
-	uint8_t ip_ecn_dscp;	 /* the whole TOS or traffic class octet */
 	uint16_t frame_count;	 /* frames on the wire that it stands for; 1 without GSO */
 	uint32_t wire_size;	 /* octets of these frames, each with its headers */
 	uint32_t flow_hash;	 /* the same for a flow's packets; see parse.h */

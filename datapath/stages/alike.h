@@ -56,6 +56,13 @@ static inline const uint8_t *alike_at(const struct packet *packet, size_t offset
 	return (const uint8_t *)packet + offset;
 }
 
+/* Whether a packet and the one behind it, before parse, may be of a run: it is worth looking. */
+static inline bool alike_likely(const struct packet *packet, const struct packet *next)
+{
+	return packet->size == next->size && packet->size >= sizeof(uint64_t) &&
+	       memcmp(packet->data, next->data, sizeof(uint64_t)) == 0;
+}
+
 /* Called with a packet before parse. */
 static inline void alike_remember(struct alike *alike, const struct packet *packet)
 {
@@ -84,18 +91,12 @@ static inline const alike_part *alike_masks(uint8_t ip_protocol)
 	return ip_protocol == IPPROTO_UDP ? udp : other;
 }
 
-/*
- * Called with the same packet when parse has accepted it, and with the one behind it. Returns
- * whether it is worth while to look closer: there may be a run.
- */
-static inline bool alike_begin(struct alike *alike, const struct packet *packet,
-			       const struct packet *next)
+/* Called with the same packet when parse has accepted it. Returns whether it can have a run. */
+static inline bool alike_begin(struct alike *alike, const struct packet *packet)
 {
 	if ((packet->flags & (PACKET_TAGGED | PACKET_FROM_OVERLAY)) != 0 ||
 	    packet->ether_type != ETH_P_IP || packet->l3_offset != ETH_HLEN ||
-	    packet->head_size < ALIKE_FRAME * sizeof(alike_part) || next->size != packet->size ||
-	    packet->data[ETH_HLEN] != 0x45 ||
-	    memcmp(packet->data, next->data, sizeof(uint64_t)) != 0)
+	    packet->head_size < ALIKE_FRAME * sizeof(alike_part) || packet->data[ETH_HLEN] != 0x45)
 		return false;
 	alike->masks = alike_masks(packet->ip_protocol);
 	alike->flags = packet->flags;

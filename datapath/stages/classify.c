@@ -38,6 +38,25 @@ static void refuse(struct worker *worker, struct packet *packet, enum drop_reaso
 	account_drop(worker, packet, reason);
 }
 
+/* Parses the first of `count` packets. Writes how many of them are a run of it, which is parsed. */
+static enum drop_reason parse_run(struct worker *worker, struct packet **packets, unsigned count,
+				  unsigned *size)
+{
+	struct packet *packet = packets[0];
+	enum drop_reason reason = packet->drop;
+	struct alike alike;
+	bool likely = count > 1 && alike_likely(packet, packets[1]);
+
+	*size = 1;
+	if (likely)
+		alike_remember(&alike, packet);
+	if (reason == DROP_NONE)
+		reason = parse(worker->config, packet);
+	if (likely && reason == DROP_NONE && alike_begin(&alike, packet))
+		*size += alike_follow(&alike, packets + 1, count - 1);
+	return reason;
+}
+
 void stage_parse(struct worker *worker, struct batch *batch)
 {
 	struct account_sum received = {0};
@@ -45,25 +64,19 @@ void stage_parse(struct worker *worker, struct batch *batch)
 
 	for (unsigned i = 0; i < batch->count; i += size) {
 		struct packet *packet = batch->packets[i];
-		enum drop_reason reason = packet->drop;
 		uint32_t octets = packet->size;
-		struct alike alike;
+		enum drop_reason reason =
+			parse_run(worker, &batch->packets[i], batch->count - i, &size);
 
-		size = 1;
-		alike_remember(&alike, packet);
 		if (!account_same_port(&received, packet)) {
 			account_received(worker, received);
 			account_begin_port(&received, packet);
 		}
-		if (reason == DROP_NONE)
-			reason = parse(worker->config, packet);
 		if (reason != DROP_NONE) {
 			account_sum_add(&received, 1, octets);
 			refuse(worker, packet, reason, octets);
 			continue;
 		}
-		if (i + 1 < batch->count && alike_begin(&alike, packet, batch->packets[i + 1]))
-			size += alike_follow(&alike, &batch->packets[i + 1], batch->count - i - 1);
 		account_sum_add(&received, (uint64_t)size * packet->frame_count,
 				(uint64_t)size * received_size(packet));
 		if (kept != i)
@@ -173,8 +186,8 @@ static enum drop_reason classify(const struct config *config, struct packet *pac
 }
 
 /*
- * Whether a packet's place is that of another one, which has no tag for us and none of its own, for
- * sure: it came in on the same port in the same way.
+ * Whether a packet's place is that of another one: both came in on the same port, without a tag for
+ * us or one of their own.
  */
 static bool same_place(const struct packet *former, const struct packet *packet)
 {
@@ -192,6 +205,19 @@ static void enter_as(struct packet *packet, const struct packet *former)
 	packet->tenant_incarnation = former->tenant_incarnation;
 }
 
+/* Gives the others of a run the place of its first. */
+static void copy_place(const struct batch_run *run)
+{
+	const struct packet *first = run->packets[0];
+
+	for (unsigned i = 1; i < run->count; i++) {
+		struct packet *packet = run->packets[i];
+
+		enter_as(packet, first);
+		packet->port_out = packet->peer_out = PROTO_NO_INDEX;
+	}
+}
+
 void stage_classify(struct worker *worker, struct batch *batch)
 {
 	const struct packet *former = NULL;
@@ -206,12 +232,10 @@ void stage_classify(struct worker *worker, struct batch *batch)
 			enter_as(packet, former);
 		else
 			reason = classify(worker->config, packet);
-		for (unsigned i = 1; i < run.count; i++) {
-			run.packets[i]->port_out = run.packets[i]->peer_out = PROTO_NO_INDEX;
-			enter_as(run.packets[i], packet);
-		}
-		former = reason == DROP_NONE ? packet : NULL;
+		copy_place(&run);
+		former = packet;
 		if (reason != DROP_NONE) {
+			former = NULL;
 			account_drop_all(worker, run.packets, run.count, reason);
 			batch_drop(&run);
 		}

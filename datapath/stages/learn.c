@@ -40,22 +40,19 @@ static uint32_t source_of(const struct packet *packet)
 
 void stage_learn(struct worker *worker, struct batch *batch)
 {
-	const struct packet
-		*packets[BATCH_SIZE]; /* that teach something else than the one before */
+	const struct packet *packets[BATCH_SIZE]; /* the first of each run */
 	uint64_t keys[BATCH_SIZE];
 	uint32_t homes[BATCH_SIZE], sources[BATCH_SIZE];
 	uint8_t what[BATCH_SIZE];
 	struct batch_run run = {0};
 	unsigned count = 0;
 
-	while (batch_next(batch, &run)) {
+	for (; batch_next(batch, &run); count++) {
 		const struct packet *packet = run.packets[0];
 
 		packets[count] = packet;
 		keys[count] = fdb_key(packet->segment, packet->data + 6);
 		sources[count] = source_of(packet);
-		count += count == 0 || keys[count] != keys[count - 1] ||
-			 sources[count] != sources[count - 1];
 	}
 	if (count == 0)
 		return;

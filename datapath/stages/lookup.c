@@ -94,28 +94,20 @@ static void follow(const struct batch_run *run, const struct route *route)
 	}
 }
 
-/* Looks the MACs of all runs up. Runs that follow each other are asked for once. */
+/* Looks the MACs of all runs up; a group's mean nothing. */
 static void find_values(const struct worker *worker, struct batch *batch, uint64_t *values)
 {
-	uint64_t keys[BATCH_SIZE], found[BATCH_SIZE];
+	uint64_t keys[BATCH_SIZE];
 	uint32_t homes[BATCH_SIZE];
-	uint8_t which[BATCH_SIZE]; /* key of each run */
 	struct batch_run run = {0};
-	unsigned count = 0, runs = 0;
+	unsigned count = 0;
 
-	for (; batch_next(batch, &run); runs++) {
-		const struct packet *packet = run.packets[0];
-
-		keys[count] = fdb_key(packet->segment, packet->data);
-		count += count == 0 || keys[count] != keys[count - 1];
-		which[runs] = (uint8_t)(count - 1);
-	}
+	for (; batch_next(batch, &run); count++)
+		keys[count] = fdb_key(run.packets[0]->segment, run.packets[0]->data);
 	if (count == 0)
 		return;
 	fdb_prefetch(worker->shared->fdb, keys, homes, count);
-	fdb_lookup_all(worker->shared->fdb, keys, homes, found, count);
-	for (unsigned i = 0; i < runs; i++)
-		values[i] = found[which[i]];
+	fdb_lookup_all(worker->shared->fdb, keys, homes, values, count);
 }
 
 /* A learned entry that was not seen for too long is as good as gone: fdb_age() comes by later. */

@@ -137,6 +137,13 @@ static uint32_t frames_together(const struct port *port, const struct packet *pa
 	return (packet->frame_count + parts - 1) / parts;
 }
 
+/* Whether a packet goes out as it is where its segment has no tag, whatever the port takes. */
+static bool is_plain(const struct packet *packet)
+{
+	return (packet->flags & PACKET_TAG_KEPT) == 0 &&
+	       (packet->offload.flags | packet->offload.gso_type) == 0;
+}
+
 /* Puts the workload's own tag back, and the tag of the segment on this port around it. */
 static void push_tags(struct packet *packet, uint16_t vid)
 {
@@ -222,54 +229,48 @@ static enum drop_reason check(const struct config *config, const struct packet *
 	return out->admin_up ? DROP_NONE : DROP_PORT_DOWN;
 }
 
-/* Whether a packet goes out as it is, for which no port has to be asked. */
-static bool is_plain(const struct packet *packet, uint16_t vid)
+/* Sends packets that are to go out as they are. */
+static void send_plain(struct outlet *outlet, struct packet *const *packets, unsigned count)
 {
-	return vid == 0 && (packet->flags & PACKET_TAG_KEPT) == 0 &&
-	       (packet->offload.flags | packet->offload.gso_type) == 0;
-}
+	while (count > 0) {
+		unsigned room = BATCH_SIZE - outlet->count;
+		unsigned part = count < room ? count : room;
 
-static void send_run(struct outlet *outlet, struct packet *const *packets, unsigned count,
-		     uint16_t vid)
-{
-	bool plain = is_plain(packets[0], vid);
-
-	for (unsigned i = 0; i < count; i++) {
-		if (!plain) {
-			send_packet(outlet, packets[i], vid);
-			continue;
-		}
-		outlet->packets[outlet->count++] = packets[i];
+		memcpy(&outlet->packets[outlet->count], packets, part * sizeof(*packets));
+		outlet->count += part;
+		packets += part;
+		count -= part;
 		if (outlet->count == BATCH_SIZE)
 			flush(outlet);
 	}
 }
 
 /*
- * The runs of a batch by the ports that they go to, so that all packets to one port go together, in
- * their order.
+ * A batch by the ports that its packets go to, so that all packets to one port go together, in
+ * their order. Runs that follow each other and have the same way are one part of it.
  */
 struct sorted {
-	unsigned port_count;
+	unsigned port_count, part_count;
 	struct sorted_port {
 		struct port *port;
 		uint32_t index;
-		uint8_t first, last; /* runs */
+		uint8_t first, last; /* parts */
 	} ports[BATCH_SIZE];
-	struct sorted_run {
+	struct sorted_part {
 		uint16_t vid;
+		bool plain;	      /* packets go out as they are, whatever the port takes */
 		uint8_t begin, count; /* packets */
-		uint8_t next;	      /* run to the same port */
-	} runs[BATCH_SIZE];
+		uint8_t next;	      /* part that goes to the same port */
+	} parts[BATCH_SIZE];
 	/* Open addressing by index: a place in ports, and 1; 0 is empty. */
 	uint8_t slots[2 * BATCH_SIZE];
 };
 
-/* Returns the place of a port, to which run `i` goes; it is new where that is the first one. */
-static struct sorted_port *place_of(struct sorted *sorted, struct port *port, uint32_t index,
-				    unsigned i)
+/* Returns the place of a port; it is new where the next part is the port's first. */
+static struct sorted_port *place_of(struct sorted *sorted, struct port *port, uint32_t index)
 {
 	unsigned slot = index % sizeof(sorted->slots);
+	uint8_t part = (uint8_t)sorted->part_count;
 	struct sorted_port *place;
 
 	for (; sorted->slots[slot] != 0; slot = (slot + 1) % sizeof(sorted->slots)) {
@@ -278,49 +279,74 @@ static struct sorted_port *place_of(struct sorted *sorted, struct port *port, ui
 			return place;
 	}
 	place = &sorted->ports[sorted->port_count];
-	*place = (struct sorted_port){port, index, (uint8_t)i, (uint8_t)i};
+	*place = (struct sorted_port){port, index, part, part};
 	sorted->slots[slot] = (uint8_t)++sorted->port_count;
 	return place;
 }
 
-/* Whether a packet leaves as another one does. */
-static bool same_way(const struct packet *former, const struct packet *packet)
+/* Begins a part with packet `begin`, unless that cannot leave. */
+static enum drop_reason begin_part(struct worker *worker, const struct packet *packet,
+				   unsigned begin, struct sorted *sorted)
+{
+	struct sorted_port *place;
+	struct port *port;
+	uint16_t vid;
+	enum drop_reason reason = check(worker->config, packet, &port, &vid);
+
+	if (reason != DROP_NONE)
+		return reason;
+	place = place_of(sorted, port, packet->port_out);
+	sorted->parts[place->last].next = (uint8_t)sorted->part_count;
+	place->last = (uint8_t)sorted->part_count;
+	sorted->parts[sorted->part_count++] = (struct sorted_part){
+		.vid = vid,
+		.plain = vid == 0 && is_plain(packet),
+		.begin = (uint8_t)begin,
+	};
+	return DROP_NONE;
+}
+
+/* Whether a packet leaves as the one before it, which is in the part. */
+static bool same_way(const struct sorted_part *part, const struct packet *former,
+		     const struct packet *packet)
 {
 	return former->port_out == packet->port_out && former->peer_out == packet->peer_out &&
 	       former->port_out_incarnation == packet->port_out_incarnation &&
-	       former->segment == packet->segment;
+	       former->segment == packet->segment && (!part->plain || is_plain(packet));
 }
 
 static void sort(struct worker *worker, struct batch *batch, struct sorted *sorted)
 {
 	const struct packet *former = NULL;
-	struct sorted_port *place = NULL;
+	struct sorted_part *part = NULL;
 	struct batch_run run = {0};
-	uint16_t vid = 0;
 
-	for (unsigned i = 0; batch_next(batch, &run);) {
+	while (batch_next(batch, &run)) {
 		const struct packet *packet = run.packets[0];
+		enum drop_reason reason = DROP_NONE;
 
-		if (former == NULL || !same_way(former, packet)) {
-			struct port *port;
-			enum drop_reason reason = check(worker->config, packet, &port, &vid);
-
-			former = NULL;
-			if (reason != DROP_NONE) {
-				account_drop_all(worker, run.packets, run.count, reason);
-				continue;
-			}
-			former = packet;
-			place = place_of(sorted, port, packet->port_out, i);
+		if (former == NULL || !same_way(part, former, packet)) {
+			part = &sorted->parts[sorted->part_count];
+			reason = begin_part(worker, packet,
+					    (unsigned)(run.packets - batch->packets), sorted);
 		}
-		sorted->runs[place->last].next = (uint8_t)i;
-		place->last = (uint8_t)i;
-		sorted->runs[i++] = (struct sorted_run){
-			.vid = vid,
-			.begin = (uint8_t)(run.packets - batch->packets),
-			.count = (uint8_t)run.count,
-		};
+		former = reason == DROP_NONE ? packet : NULL;
+		if (reason != DROP_NONE)
+			account_drop_all(worker, run.packets, run.count, reason);
+		else
+			part->count = (uint8_t)(part->count + run.count);
 	}
+}
+
+static void send_part(struct outlet *outlet, struct packet *const *packets,
+		      const struct sorted_part *part)
+{
+	if (part->plain) {
+		send_plain(outlet, packets + part->begin, part->count);
+		return;
+	}
+	for (unsigned i = part->begin; i < (unsigned)part->begin + part->count; i++)
+		send_packet(outlet, packets[i], part->vid);
 }
 
 void stage_output(struct worker *worker, struct batch *batch)
@@ -330,18 +356,18 @@ void stage_output(struct worker *worker, struct batch *batch)
 
 	outlet.worker = worker;
 	outlet.count = 0;
-	sorted.port_count = 0;
+	sorted.port_count = sorted.part_count = 0;
 	memset(sorted.slots, 0, sizeof(sorted.slots));
 	sort(worker, batch, &sorted);
 	for (unsigned i = 0; i < sorted.port_count; i++) {
-		const struct sorted_run *run = &sorted.runs[sorted.ports[i].first];
-		const struct sorted_run *last = &sorted.runs[sorted.ports[i].last];
+		const struct sorted_part *part = &sorted.parts[sorted.ports[i].first];
+		const struct sorted_part *last = &sorted.parts[sorted.ports[i].last];
 
 		outlet.port = sorted.ports[i].port;
 		outlet.index = sorted.ports[i].index;
-		for (;; run = &sorted.runs[run->next]) {
-			send_run(&outlet, &batch->packets[run->begin], run->count, run->vid);
-			if (run == last)
+		for (;; part = &sorted.parts[part->next]) {
+			send_part(&outlet, batch->packets, part);
+			if (part == last)
 				break;
 		}
 		flush(&outlet);
