@@ -486,7 +486,8 @@ static int finish_segments(struct config *config, char text[PROTO_TEXT_SIZE])
 				return -ENOENT;
 			}
 		}
-		if (segment->vni == 0)
+		error = config_list_finish(segment->peers);
+		if (error < 0 || segment->vni == 0)
 			continue;
 		if (config_segment_by_vni(config, segment->vni) != PROTO_NO_INDEX) {
 			snprintf(text, PROTO_TEXT_SIZE, "two segments have VNI %u", segment->vni);
@@ -531,7 +532,7 @@ static int finish_port(struct config *config, uint32_t index, char text[PROTO_TE
 		}
 		port->vids->segments[vid] = segment;
 	}
-	return 0;
+	return config_list_finish(port->segments);
 }
 
 int config_finish(struct config *config, char text[PROTO_TEXT_SIZE])

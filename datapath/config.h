@@ -28,10 +28,12 @@ struct config_member {
 	uint16_t reserved;
 };
 
-/* Sorted by index; shared between configurations and never changed. */
+/* Sorted by index; shared between configurations and never changed once one is published. */
 struct config_list {
 	uint32_t references;
 	uint32_t count;
+	uint32_t slot_mask;
+	struct config_member *slots; /* the items by their index; NULL: not made, or too few */
 	struct config_member items[];
 };
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SEARCHED 4u /* items up to which a binary search is as quick as a table */
+
 void config_list_ref(struct config_list *list)
 {
 	if (list != NULL)
@@ -13,8 +15,10 @@ void config_list_ref(struct config_list *list)
 
 void config_list_unref(struct config_list *list)
 {
-	if (list != NULL && --list->references == 0)
-		free(list);
+	if (list == NULL || --list->references > 0)
+		return;
+	free(list->slots);
+	free(list);
 }
 
 void config_vids_ref(struct config_vids *vids)
@@ -57,10 +61,54 @@ static uint32_t list_position(const struct config_list *list, uint32_t index)
 	return low;
 }
 
+/* A multiplicative hash: Knuth's 2^32 / phi. */
+static uint32_t slot_of(const struct config_list *list, uint32_t index)
+{
+	return (index * 2654435761u) >> 7 & list->slot_mask;
+}
+
+int config_list_finish(struct config_list *list)
+{
+	uint32_t size = 16;
+
+	if (list == NULL || list->slots != NULL || list->count <= SEARCHED)
+		return 0;
+	while (size < list->count * 2)
+		size *= 2;
+	list->slots = malloc(size * sizeof(*list->slots));
+	if (list->slots == NULL)
+		return -ENOMEM;
+	list->slot_mask = size - 1;
+	for (uint32_t i = 0; i < size; i++)
+		list->slots[i].index = PROTO_NO_INDEX;
+	for (uint32_t i = 0; i < list->count; i++) {
+		uint32_t slot = slot_of(list, list->items[i].index);
+
+		while (list->slots[slot].index != PROTO_NO_INDEX)
+			slot = (slot + 1) & list->slot_mask;
+		list->slots[slot] = list->items[i];
+	}
+	return 0;
+}
+
+static const struct config_member *slots_find(const struct config_list *list, uint32_t index)
+{
+	uint32_t slot = slot_of(list, index);
+
+	for (; list->slots[slot].index != PROTO_NO_INDEX; slot = (slot + 1) & list->slot_mask) {
+		if (list->slots[slot].index == index)
+			return &list->slots[slot];
+	}
+	return NULL;
+}
+
 const struct config_member *config_list_find(const struct config_list *list, uint32_t index)
 {
-	uint32_t position = list_position(list, index);
+	uint32_t position;
 
+	if (list != NULL && list->slots != NULL)
+		return slots_find(list, index);
+	position = list_position(list, index);
 	if (list == NULL || position == list->count || list->items[position].index != index)
 		return NULL;
 	return &list->items[position];
@@ -73,6 +121,7 @@ static struct config_list *list_new(uint32_t count)
 	if (list != NULL) {
 		list->references = 1;
 		list->count = count;
+		list->slots = NULL;
 	}
 	return list;
 }

@@ -24,6 +24,8 @@ int config_list_put(struct config_list **list, uint32_t index, uint16_t vid);
 /* Replaces *list by one without index, NULL when it would be empty. Returns 0, -ENOENT or -ENOMEM.
  */
 int config_list_remove(struct config_list **list, uint32_t index);
+/* Makes long lists quick to search, before they are published. Returns 0 or -ENOMEM. */
+int config_list_finish(struct config_list *list);
 /* Returns the item with index, or NULL; list may be NULL. */
 const struct config_member *config_list_find(const struct config_list *list, uint32_t index);
 

@@ -14,6 +14,9 @@
 #define WARM_PACKETS   256u	  /* more than are ever in use at once */
 #define TRUNK_SEGMENTS 4000u
 #define TRUNK_FIRST    2u /* the first VID */
+#define TRUNK_FLOWS    10000u
+#define SPREAD_MACS    1000u
+#define PEER_MACS      64u
 
 static const uint8_t frame_rest[] = {
 	0x08, 0x00,					/* IPv4 */
@@ -165,23 +168,22 @@ static void make_macs(struct world *world, uint32_t count)
 	}
 }
 
-/* One MAC behind each of so many access ports of one segment. */
 static void add_ports(struct world *world, uint32_t count)
 {
 	rig_segment(&world->rig, 0, 0, 0, MTU, 0);
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count; i++)
 		access_port(world, i, 0);
-		learn(world, 0, i, FDB_TO_PORT | i);
-	}
-	make_ring(world, count < 64 ? 64 : count * 4);
 }
 
-/* Each batch goes from one port to one other. */
+/* One MAC behind each of so many ports of a segment. Each batch goes from one port to another. */
 static void make_ports(struct world *world, uint32_t count)
 {
 	uint64_t random = 0x9e3779b97f4a7c15ull;
 
 	add_ports(world, count);
+	for (uint32_t i = 0; i < count; i++)
+		learn(world, 0, i, FDB_TO_PORT | i);
+	make_ring(world, count < 64 ? 64 : count * 4);
 	for (uint32_t i = 0; i < world->ring.batch_count; i++) {
 		uint32_t port = i % count;
 		uint32_t other = (port + 1 + next_random(&random) % (count - 1)) % count;
@@ -193,19 +195,23 @@ static void make_ports(struct world *world, uint32_t count)
 	}
 }
 
-/* The packets of each batch go from one port to any of the others. */
+/* The packets of each batch go from one port to any of a thousand MACs behind the others. */
 static void make_spread(struct world *world, uint32_t count)
 {
 	uint64_t random = 0x9e3779b97f4a7c15ull;
 
 	add_ports(world, count);
+	for (uint32_t i = 0; i < SPREAD_MACS; i++)
+		learn(world, 0, i, FDB_TO_PORT | i % count);
+	make_ring(world, 4 * SPREAD_MACS);
 	for (uint32_t i = 0; i < world->ring.batch_count * BATCH_SIZE; i++) {
 		uint32_t port = i / BATCH_SIZE % count;
+		uint32_t other = next_random(&random) % SPREAD_MACS;
 
 		world->ring.ports[i / BATCH_SIZE] = port;
 		world->ring.frames[i].source = port;
 		world->ring.frames[i].destination =
-			(port + 1 + next_random(&random) % (count - 1)) % count;
+			other % count != port ? other : (other + 1) % SPREAD_MACS;
 	}
 }
 
@@ -230,7 +236,10 @@ static void make_segments(struct world *world, uint32_t count)
 	}
 }
 
-/* So many segments on pairs of uplinks; the packets of each batch are of any of the pair's. */
+/*
+ * Ten thousand flows, each between two MACs of its own, in so many segments on pairs of uplinks;
+ * the packets of each batch are of any of the pair's flows.
+ */
 static void make_trunk(struct world *world, uint32_t count)
 {
 	uint32_t pairs = (count + TRUNK_SEGMENTS - 1) / TRUNK_SEGMENTS;
@@ -240,31 +249,31 @@ static void make_trunk(struct world *world, uint32_t count)
 		rig_port_of(&world->rig, port, RIG_UPLINK, &world_port_ops, world);
 	for (uint32_t i = 0; i < count; i++) {
 		rig_segment(&world->rig, i, 0, 0, MTU, 0);
-		for (uint32_t side = 0; side < 2; side++) {
-			uint32_t port = i / TRUNK_SEGMENTS * 2 + side;
-
-			rig_member(&world->rig, port, i,
+		for (uint32_t side = 0; side < 2; side++)
+			rig_member(&world->rig, i / TRUNK_SEGMENTS * 2 + side, i,
 				   (uint16_t)(TRUNK_FIRST + i % TRUNK_SEGMENTS));
-			learn(world, i, side, FDB_TO_PORT | port);
-		}
 	}
-	make_ring(world, count < 64 ? 64 : RING_MAX / BATCH_SIZE);
+	for (uint32_t i = 0; i < 2 * TRUNK_FLOWS; i++)
+		learn(world, i / 2 % count, i,
+		      FDB_TO_PORT | (i / 2 % count / TRUNK_SEGMENTS * 2 + i % 2));
+	make_ring(world, RING_MAX / BATCH_SIZE);
 	for (uint32_t i = 0; i < world->ring.batch_count * BATCH_SIZE; i++) {
-		uint32_t port = i / BATCH_SIZE % (2 * pairs);
-		uint32_t left = count - port / 2 * TRUNK_SEGMENTS;
+		uint32_t port = i / BATCH_SIZE % (2 * pairs), flow, segment;
 
+		do {
+			flow = next_random(&random) % TRUNK_FLOWS;
+			segment = flow % count;
+		} while (segment / TRUNK_SEGMENTS != port / 2);
 		world->ring.ports[i / BATCH_SIZE] = port;
 		world->ring.frames[i] = (struct world_frame){
-			.source = port % 2,
-			.destination = 1 - port % 2,
-			.vid = TRUNK_FIRST +
-			       next_random(&random) %
-				       (left < TRUNK_SEGMENTS ? left : TRUNK_SEGMENTS),
+			.source = 2 * flow + port % 2,
+			.destination = 2 * flow + 1 - port % 2,
+			.vid = TRUNK_FIRST + segment % TRUNK_SEGMENTS,
 		};
 	}
 }
 
-/* From an access port to any of so many peers, through a VTEP that takes everything. */
+/* From an access port to any of 64 MACs behind so many peers; the VTEP takes everything. */
 static void make_peers(struct world *world, uint32_t count)
 {
 	uint64_t random = 0x9e3779b97f4a7c15ull;
@@ -272,33 +281,34 @@ static void make_peers(struct world *world, uint32_t count)
 	rig_segment(&world->rig, 0, 0, 5001, MTU, 0);
 	access_port(world, 0, 0);
 	rig_vtep_of(&world->rig, 1, &world_port_ops, world);
-	learn(world, 0, count, FDB_TO_PORT | 0);
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count; i++)
 		rig_peer(&world->rig, i, 0);
-		learn(world, 0, i, FDB_TO_PEER | i);
-	}
+	for (uint32_t i = 0; i < PEER_MACS; i++)
+		learn(world, 0, i, FDB_TO_PEER | i % count);
+	learn(world, 0, PEER_MACS, FDB_TO_PORT | 0);
 	make_ring(world, 64);
 	for (uint32_t i = 0; i < world->ring.batch_count * BATCH_SIZE; i++)
 		world->ring.frames[i] = (struct world_frame){
-			.source = count, .destination = next_random(&random) % count};
+			.source = PEER_MACS, .destination = next_random(&random) % PEER_MACS};
 }
 
 const struct world_row world_rows[] = {
-	{"macs", 1, "access port to access port, MACs on each side", make_macs},
+	{"macs", 1, "access port to access port, so many MACs in all", make_macs},
 	{"macs", 1000, NULL, make_macs},
 	{"macs", 100000, NULL, make_macs},
 	{"macs", 1000000, NULL, make_macs},
 	{"ports", 2, "each batch from one access port to one other", make_ports},
 	{"ports", 100, NULL, make_ports},
 	{"ports", 1000, NULL, make_ports},
-	{"spread", 2, "each batch from one access port to all others", make_spread},
+	{"spread", 2, "each batch from one access port to 1,000 MACs behind the others",
+	 make_spread},
 	{"spread", 100, NULL, make_spread},
 	{"spread", 1000, NULL, make_spread},
 	{"segments", 1, "two access ports in each segment", make_segments},
 	{"segments", 10000, NULL, make_segments},
-	{"trunk", 1, "segments on uplinks, mixed in each batch", make_trunk},
+	{"trunk", 1, "10,000 flows in segments on uplinks, mixed in each batch", make_trunk},
 	{"trunk", 10000, NULL, make_trunk},
-	{"peers", 1, "access port to peers, mixed in each batch", make_peers},
+	{"peers", 1, "access port to 64 MACs behind peers, mixed in each batch", make_peers},
 	{"peers", 8, NULL, make_peers},
 	{"peers", 64, NULL, make_peers},
 };

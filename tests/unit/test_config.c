@@ -368,6 +368,54 @@ static void memberships_agree(void **state)
 	}
 }
 
+/* Whether the port's list, read from end to end, has the segment with that VID. */
+static bool listed(const struct config_port *port, uint32_t segment, uint16_t vid)
+{
+	for (uint32_t i = 0; port->segments != NULL && i < port->segments->count; i++) {
+		if (port->segments->items[i].index == segment)
+			return port->segments->items[i].vid == vid;
+	}
+	return false;
+}
+
+/* Before and behind config_finish(), in a clone, and when the clone goes another way. */
+static void long_lists_are_searched(void **state)
+{
+	struct config *config = *state, *clone;
+	uint16_t vid;
+
+	assert_int_equal(set_port(config, REF(4), REF(0)), 0);
+	for (uint32_t i = 10; i < 4000; i++) {
+		assert_int_equal(set_segment(config, REF(i), REF(0), 0), 0);
+		if (i % 3 != 0)
+			assert_int_equal(set_member(config, 4, i, i), 0);
+	}
+	for (unsigned finished = 0; finished < 2; finished++) {
+		for (uint32_t i = 0; i < 4100; i++) {
+			bool member = i >= 10 && i < 4000 && i % 3 != 0;
+
+			assert_int_equal(config_port_carries(&config->ports[4], i, &vid), member);
+			assert_int_equal(listed(&config->ports[4], i, (uint16_t)i), member);
+			assert_true(!member || vid == i);
+		}
+		assert_int_equal(config_finish(config, text), 0);
+	}
+	assert_false(config_port_carries(&config->ports[4], PROTO_NO_INDEX - 1, &vid));
+
+	clone = config_clone(config);
+	assert_int_equal(del_member(clone, 4, 1000), 0);
+	assert_int_equal(set_member(clone, 4, 999, 4001), 0);
+	for (unsigned finished = 0; finished < 2; finished++) {
+		assert_false(config_port_carries(&clone->ports[4], 1000, &vid));
+		assert_true(config_port_carries(&clone->ports[4], 999, &vid));
+		assert_int_equal(vid, 4001);
+		assert_true(config_port_carries(&config->ports[4], 1000, &vid));
+		assert_false(config_port_carries(&config->ports[4], 999, &vid));
+		assert_int_equal(config_finish(clone, text), 0);
+	}
+	config_free(clone);
+}
+
 /* Far more than the tables begin with, and keys that collide. */
 static void holds_many(void **state)
 {
@@ -406,6 +454,7 @@ int main(void)
 		TEST(removes_in_order),
 		TEST(clones_do_not_touch_the_original),
 		TEST(memberships_agree),
+		TEST(long_lists_are_searched),
 		TEST(holds_many),
 	};
 
