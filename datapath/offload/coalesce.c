@@ -75,6 +75,7 @@ bool coalesce_append(struct coalesce *coalesce, struct packet_pool *pool,
 
 	if (coalesce->open == 0)
 		return false;
+	coalesce->pool = pool;
 	run = find_run(coalesce, key, frame, size);
 	if (run == NULL)
 		return false;
@@ -323,16 +324,34 @@ static bool take_payload(struct coalesce_run *run, struct packet_pool *pool, con
 	return true;
 }
 
+/*
+ * Gives a packet its payload. What is little goes into the head: a packet that waits would keep a
+ * large buffer for it, and one tenant's queue of such packets all that the worker has.
+ */
+static void finish_payload(struct packet_pool *pool, const struct coalesce_run *run)
+{
+	struct packet *packet = run->packet;
+
+	packet->size += run->size;
+	if (packet->slice_count > 1 || run->size > packet_tailroom(packet)) {
+		packet->slices[packet->slice_count - 1].size = run->size;
+		return;
+	}
+	memcpy(packet->data + packet->head_size, run->buffer->data, run->size);
+	packet->head_size = (uint16_t)(packet->head_size + run->size);
+	packet->slice_count = 0;
+	packet_buffer_release(pool, run->buffer);
+}
+
 /* Makes a packet with its payload a super-packet. */
-static void finish_packet(const struct coalesce_run *run)
+static void finish_packet(struct packet_pool *pool, const struct coalesce_run *run)
 {
 	struct packet *packet = run->packet;
 	uint8_t *ip = packet->data + run->l3_offset, *layer4 = packet->data + run->l4_offset;
 	uint32_t l4_size = run->l3_size - (run->l4_offset - run->l3_offset);
 	uint16_t checksum;
 
-	packet->slices[packet->slice_count - 1].size = run->size;
-	packet->size += run->size;
+	finish_payload(pool, run);
 	packet->offload = (struct virtio_net_hdr){
 		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 		.hdr_len = run->header_size,
@@ -364,7 +383,7 @@ static void close_run(struct coalesce *coalesce, struct coalesce_run *run)
 {
 	coalesce->open &= ~(1u << (run - coalesce->runs));
 	if (run->frame_count > 1)
-		finish_packet(run);
+		finish_packet(coalesce->pool, run);
 }
 
 /* Returns a run that is not in use, if need be the one that has waited longest. */

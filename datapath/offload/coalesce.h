@@ -64,7 +64,8 @@ struct coalesce_run {
 
 /* All zero is a valid state without runs. */
 struct coalesce {
-	uint32_t open; /* bits: runs in use */
+	struct packet_pool *pool; /* of the last call */
+	uint32_t open;		  /* bits: runs in use */
 	uint32_t recent;
 	uint32_t calls;
 	uint32_t ports[COALESCE_RUNS]; /* of the runs' flows, side by side for a first look */

@@ -57,6 +57,33 @@ static void test_exhausted_pool(void **state)
 	}
 }
 
+/* Little payload lies in the packet's head in the end, so that many such packets need no buffers.
+ */
+static void test_small_runs_keep_no_buffer(void **state)
+{
+	struct packet_pool *pool = packet_pool_new(100, 1);
+	struct frame_spec spec = tcp4;
+	struct packet_list list;
+
+	(void)state;
+	spec.payload_size = 150;
+	for (uint32_t i = 0; i < 40; i++) {
+		/* PSH ends a run of four. */
+		spec.tcp_flags = i % 4 == 3 ? 0x18 : 0x10;
+		add_next(&spec, i);
+	}
+	assert_true(arrivals_coalesce(&arrivals, pool, &list));
+	assert_int_equal(list.count, 10);
+	assert_int_equal(packet_pool_in_use(pool), 10);
+	for (struct packet *packet = list.first; packet != NULL; packet = packet->next) {
+		assert_int_equal(packet->slice_count, 0);
+		assert_int_equal(packet->head_size, packet->size);
+	}
+	assert_null(arrivals_check(&arrivals, pool, &list));
+	arrivals_clear(&arrivals);
+	packet_pool_free(pool);
+}
+
 static void add_flow(uint32_t flow, uint32_t index)
 {
 	struct arrival *arrival = add_next(&tcp4, index);
@@ -208,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_limits),
 		TEST(test_exhausted_pool),
+		TEST(test_small_runs_keep_no_buffer),
 		TEST(test_flows_by_turns),
 		TEST(test_frames_without_a_run),
 		TEST(test_what_must_not_be_overtaken),
