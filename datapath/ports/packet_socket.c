@@ -24,6 +24,7 @@ struct packet_socket {
 
 static int packet_socket_open(struct port *port)
 {
+	port_limit_features(port);
 	port->private = calloc(1, sizeof(struct packet_socket));
 	return port->private == NULL ? -ENOMEM : 0;
 }

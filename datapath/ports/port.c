@@ -2,7 +2,9 @@
 #include "datapath/ports/port.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 static const struct {
@@ -73,6 +75,18 @@ int port_configure(struct port *port, const struct proto_port *record)
 bool port_differs(const struct port *port, const struct proto_port *record)
 {
 	return port->ops->differs != NULL && port->ops->differs(port, record);
+}
+
+void port_limit_features(struct port *port)
+{
+	unsigned major = 0, minor = 0;
+	struct utsname kernel;
+
+	/* A kernel with patches of newer ones is taken for what it says: that costs a cut. */
+	if (uname(&kernel) == 0 && sscanf(kernel.release, "%u.%u", &major, &minor) == 2 &&
+	    (major > 6 || (major == 6 && minor >= 2)))
+		return;
+	port->features &= ~PORT_CAN_USO;
 }
 
 void port_ref(struct port *port)

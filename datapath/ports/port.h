@@ -119,6 +119,12 @@ int port_configure(struct port *port, const struct proto_port *record);
 /* Whether a port that was configured has to be made anew to be as the record says. */
 bool port_differs(const struct port *port, const struct proto_port *record);
 
+/*
+ * Takes from the port's features what the running kernel does not take from us as offload state of
+ * a virtio-net header: UDP super-packets before Linux 6.2, which it refuses. Called by open().
+ */
+void port_limit_features(struct port *port);
+
 /* Take and give back a reference; NULL is accepted. The last one closes the port. */
 void port_ref(struct port *port);
 void port_unref(struct port *port);

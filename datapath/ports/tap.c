@@ -12,6 +12,12 @@
 #include "datapath/ports/port.h"
 #include "datapath/ports/receiver.h"
 
+static int tap_open(struct port *port)
+{
+	port_limit_features(port);
+	return 0;
+}
+
 static int tap_receive(struct port *port, unsigned queue, struct receiver *receiver,
 		       struct batch *batch)
 {
@@ -64,6 +70,7 @@ static void tap_transmit(struct port *port, const struct config *config, unsigne
 const struct port_ops port_tap_ops = {
 	.name = "tap",
 	.features = PORT_CAN_ALL,
+	.open = tap_open,
 	.receive = tap_receive,
 	.transmit = tap_transmit,
 };

@@ -2,6 +2,8 @@
 
 /* TAPs and packet sockets on veths, against the kernel. */
 
+#include <sys/personality.h>
+
 #include "kernel_fixture.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -221,6 +223,29 @@ static void tap_whose_namespace_ends_is_lost(void **state)
 	port_unref(port);
 }
 
+/* The kernel is older, or says so: what it would refuse it is not given. */
+static void gives_an_older_kernel_no_uso(void **state)
+{
+	int before = personality(0xffffffff);
+	int pair[2], packet;
+	struct port *port;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+	packet = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	assert_true(personality((unsigned long)before | UNAME26) >= 0);
+	for (unsigned i = 0; i < 2; i++) {
+		port = i == 0 ? make_port(PROTO_PORT_TAP, pair, 1)
+			      : make_port(PROTO_PORT_PACKET, &packet, 1);
+		assert_int_equal(port->features, PORT_CAN_ALL & ~PORT_CAN_USO);
+		port_unref(port);
+	}
+	personality((unsigned long)before);
+	port = make_port(PROTO_PORT_TAP, pair + 1, 1);
+	assert_int_equal(port->features, PORT_CAN_ALL);
+	port_unref(port);
+}
+
 static struct port *veth_port(void)
 {
 	int fd;
@@ -427,6 +452,7 @@ int main(void)
 		TEST(tap_down_is_not_lost),
 		TEST(tap_that_is_deleted_is_lost),
 		TEST(tap_whose_namespace_ends_is_lost),
+		TEST(gives_an_older_kernel_no_uso),
 		TEST(veth_carries_frames),
 		TEST(veth_restores_tags),
 		TEST(veth_sends_tags),
