@@ -65,7 +65,7 @@ def panel(cases, names, title, top_margin, bottom_margin):
     top = max(value for side in bars.values() for _, _, value in side)
     tics = ", ".join('"%s" %d' % (names[case["name"]], place) for place, case in enumerate(cases))
     lines = [PANEL.format(title=title, top_margin=top_margin, bottom_margin=bottom_margin, top=top * 1.12, tics=tics,
-                          groups=len(names), right_margin=LEFT + GROUP * len(names))]
+                          groups=len(cases), right_margin=LEFT + GROUP * len(cases))]
     plots = []
     for name, places in bars.items():
         lines.append("$%s << EOD" % name)
@@ -73,7 +73,7 @@ def panel(cases, names, title, top_margin, bottom_margin):
         lines.append("EOD")
         plots.append('$%s using 1:3:2 with boxes linecolor rgb "%s"' % (name, COLOURS[name]))
         plots.append('$%s using 1:3:(sprintf("%%.1f", $3)) with labels offset 0,0.6 '
-                     'font "DejaVu Sans,18"' % name)
+                     'font "DejaVu Sans,16"' % name)
     return "\n".join(lines) + "\nplot " + ", ".join(plots) + "\n"
 
 
