@@ -63,10 +63,10 @@ static bool same_route(const struct route *route, const struct packet *packet, u
 	       is_overlay(packet) == route->overlay;
 }
 
-static void find_route(const struct config *config, const struct packet *packet, uint64_t value,
-		       struct route *route)
+static struct route find_route(const struct config *config, const struct packet *packet,
+			       uint64_t value)
 {
-	*route = (struct route){
+	struct route route = {
 		.known = value != TO_ALL,
 		.destination = fdb_value_destination(value),
 		.segment = packet->segment,
@@ -75,28 +75,36 @@ static void find_route(const struct config *config, const struct packet *packet,
 		.port_out = PROTO_NO_INDEX,
 		.peer_out = PROTO_NO_INDEX,
 	};
-	if (!route->known)
-		return;
-	if ((route->destination & FDB_TO_PEER) != 0)
-		to_peer(config, route);
-	else
-		to_port(config, route);
+
+	if (route.known && (route.destination & FDB_TO_PEER) != 0)
+		to_peer(config, &route);
+	else if (route.known)
+		to_port(config, &route);
+	return route;
 }
 
-static void follow(const struct batch_run *run, const struct route *route)
+static void follow(struct packet *const *packets, unsigned count, const struct route *route)
 {
-	for (unsigned i = 0; i < run->count; i++) {
-		struct packet *packet = run->packets[i];
-
-		packet->port_out = route->port_out;
-		packet->peer_out = route->peer_out;
-		packet->port_out_incarnation = route->port_out_incarnation;
+	for (unsigned i = 0; i < count; i++) {
+		packets[i]->port_out = route->port_out;
+		packets[i]->peer_out = route->peer_out;
+		packets[i]->port_out_incarnation = route->port_out_incarnation;
 	}
 }
 
-/* Looks the MACs of all runs up; a group's mean nothing. */
+/* A learned entry that was not seen for too long is as good as gone: fdb_age() comes by later. */
+static bool is_stale(const struct config *config, const struct packet *packet, uint64_t value,
+		     uint32_t now)
+{
+	return (value & FDB_FLAG_STATIC) == 0 &&
+	       fdb_value_age(value, now) > config->segments[packet->segment].ageing;
+}
+
+/* Looks the destinations of all runs up. */
 static void find_values(const struct worker *worker, struct batch *batch, uint64_t *values)
 {
+	const struct config *config = worker->config;
+	uint32_t now = worker->now_seconds;
 	uint64_t keys[BATCH_SIZE];
 	uint32_t homes[BATCH_SIZE];
 	struct batch_run run = {0};
@@ -108,49 +116,56 @@ static void find_values(const struct worker *worker, struct batch *batch, uint64
 		return;
 	fdb_prefetch(worker->shared->fdb, keys, homes, count);
 	fdb_lookup_all(worker->shared->fdb, keys, homes, values, count);
+	run = (struct batch_run){0};
+	for (unsigned i = 0; batch_next(batch, &run); i++) {
+		const struct packet *packet = run.packets[0];
+
+		if ((packet->flags & PACKET_GROUP) != 0 || is_stale(config, packet, values[i], now))
+			values[i] = TO_ALL;
+	}
 }
 
-/* A learned entry that was not seen for too long is as good as gone: fdb_age() comes by later. */
-static bool is_stale(const struct worker *worker, const struct packet *packet, uint64_t value)
-{
-	return (value & FDB_FLAG_STATIC) == 0 &&
-	       fdb_value_age(value, worker->now_seconds) >
-		       worker->config->segments[packet->segment].ageing;
-}
-
-bool stage_lookup(struct worker *worker, struct batch *batch)
+/* Counts what the senders' tenants put into the switch, now that their shapers let it pass. */
+static void count_passed(struct worker *worker, struct batch *batch)
 {
 	struct account_sum passed = {0};
 	struct batch_run run = {0};
-	struct route route = {.segment = PROTO_NO_INDEX};
-	uint64_t values[BATCH_SIZE];
-	bool flood = false;
 
-	find_values(worker, batch, values);
-	for (unsigned i = 0; batch_next(batch, &run); i++) {
+	while (batch_next(batch, &run)) {
 		const struct packet *packet = run.packets[0];
-		uint64_t value = values[i];
 
-		if ((packet->flags & PACKET_GROUP) != 0 || is_stale(worker, packet, value))
-			value = TO_ALL;
-		if (!same_route(&route, packet, value))
-			find_route(worker->config, packet, value, &route);
-		/* What the sender's tenant put into the switch, now that its shaper let it pass. */
 		if (!account_same_port(&passed, packet)) {
 			account_passed(worker, passed);
 			account_begin_port(&passed, packet);
 		}
 		account_sum_add(&passed, (uint64_t)run.count * packet->frame_count,
 				(uint64_t)run.count * packet->wire_size);
+	}
+	account_passed(worker, passed);
+}
+
+bool stage_lookup(struct worker *worker, struct batch *batch)
+{
+	struct route route = {.segment = PROTO_NO_INDEX};
+	struct batch_run run = {0};
+	uint64_t values[BATCH_SIZE];
+	bool flood = false;
+
+	count_passed(worker, batch);
+	find_values(worker, batch, values);
+	for (unsigned i = 0; batch_next(batch, &run); i++) {
+		const struct packet *packet = run.packets[0];
+
+		if (!same_route(&route, packet, values[i]))
+			route = find_route(worker->config, packet, values[i]);
 		if (route.reason != DROP_NONE) {
 			account_drop_all(worker, run.packets, run.count, route.reason);
 			batch_drop(&run);
 			continue;
 		}
-		follow(&run, &route);
+		follow(run.packets, run.count, &route);
 		flood |= route.port_out == PROTO_NO_INDEX;
 	}
 	batch_end(batch, &run);
-	account_passed(worker, passed);
 	return flood;
 }

@@ -306,13 +306,19 @@ static enum drop_reason begin_part(struct worker *worker, const struct packet *p
 	return DROP_NONE;
 }
 
-/* Whether a packet leaves as the one before it, which is in the part. */
-static bool same_way(const struct sorted_part *part, const struct packet *former,
-		     const struct packet *packet)
+/* Whether a packet may go out behind the one before it, which is in the part. */
+static bool continues(const struct config *config, const struct sorted_part *part,
+		      const struct packet *former, const struct packet *packet)
 {
-	return former->port_out == packet->port_out && former->peer_out == packet->peer_out &&
-	       former->port_out_incarnation == packet->port_out_incarnation &&
-	       former->segment == packet->segment && (!part->plain || is_plain(packet));
+	if (former->port_out != packet->port_out ||
+	    former->port_out_incarnation != packet->port_out_incarnation ||
+	    former->segment != packet->segment || (part->plain && !is_plain(packet)))
+		return false;
+	if (former->peer_out == packet->peer_out)
+		return true;
+	/* Both go to peers, of the same segment. */
+	return former->peer_out != PROTO_NO_INDEX && packet->peer_out != PROTO_NO_INDEX &&
+	       config_segment_has_peer(&config->segments[packet->segment], packet->peer_out);
 }
 
 static void sort(struct worker *worker, struct batch *batch, struct sorted *sorted)
@@ -325,7 +331,7 @@ static void sort(struct worker *worker, struct batch *batch, struct sorted *sort
 		const struct packet *packet = run.packets[0];
 		enum drop_reason reason = DROP_NONE;
 
-		if (former == NULL || !same_way(part, former, packet)) {
+		if (former == NULL || !continues(worker->config, part, former, packet)) {
 			part = &sorted->parts[sorted->part_count];
 			reason = begin_part(worker, packet,
 					    (unsigned)(run.packets - batch->packets), sorted);
