@@ -10,13 +10,14 @@
     pcap.py burst ADDRESS SIZE SEGMENT   one sendmsg with UDP_SEGMENT
 """
 
+import contextlib
 import logging
 import socket
 import struct
 import sys
 
 logging.getLogger("scapy").setLevel(logging.ERROR)
-from scapy.all import IP, UDP, Ether, PcapNgWriter, PcapReader, PcapWriter, raw  # noqa: E402
+from scapy.utils import RawPcapReader  # noqa: E402 (all of scapy, where it is needed, takes a second)
 
 ETHER_TYPE = 0x88B5  # IEEE 802: for local experiments
 HEADER = bytes.fromhex("ffffffffffff" "020000000099") + struct.pack("!H", ETHER_TYPE)
@@ -41,6 +42,7 @@ def make(path, count, length, gap, form="ns"):
 
 
 def other(path, kind):
+    from scapy.all import IP, UDP, Ether, PcapNgWriter, PcapWriter
     if kind == "pcapng":
         writer = PcapNgWriter(path)
         writer.write(Ether(frame(0, 60)))
@@ -57,11 +59,11 @@ def other(path, kind):
 
 def numbered(path):
     """Time, number and octets of every frame of ours."""
-    with PcapReader(path) as reader:
-        for packet in reader:
-            data = raw(packet)
+    with contextlib.closing(RawPcapReader(path)) as reader:
+        unit = 1e-9 if reader.nano else 1e-6
+        for data, meta in reader:
             if data[:14] == HEADER:
-                yield float(packet.time), struct.unpack("!I", data[14:18])[0], data
+                yield meta.sec + meta.usec * unit, struct.unpack("!I", data[14:18])[0], data
 
 
 def numbers(path):
@@ -88,6 +90,7 @@ def compare(left, right):
 
 
 def udp(path):
+    from scapy.all import IP, UDP, PcapReader, raw
     count = octets = bad = longest = 0
     with PcapReader(path) as reader:
         for packet in reader:
