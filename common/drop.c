@@ -194,6 +194,13 @@ static const struct reason reasons[] = {
 			"The packet waited in the datapath when that was restarted: expect "
 			"some after each restart, and look for crashes in the log otherwise.",
 		},
+	[DROP_QUEUE_DELAY] =
+		{
+			"queue-delay",
+			"Packets of the flow waited too long at a rate limit for too long, and "
+			"this one tells its sender to slow down (CoDel): nothing needs to be "
+			"done, or use ECN in the workload, or raise the rate.",
+		},
 };
 
 static_assert(sizeof(reasons) / sizeof(reasons[0]) == DROP_REASON_COUNT,

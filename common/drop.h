@@ -47,6 +47,8 @@ enum drop_reason {
 	DROP_NO_ROUTE,
 	DROP_NO_VTEP,
 	DROP_RESTART,
+	/* shape, as a flow's queue was too long for too long (CoDel) */
+	DROP_QUEUE_DELAY,
 	DROP_REASON_COUNT
 };
 

@@ -73,6 +73,7 @@ enum proto_type {
 	PROTO_FDB_SET,		     /* struct proto_fdb: a static entry */
 	PROTO_FDB_DEL,	 /* struct proto_fdb: static or learned; only segment and mac count */
 	PROTO_FDB_FLUSH, /* struct proto_fdb_flush: learned entries; outside transactions */
+	PROTO_HOST_SET,	 /* struct proto_host */
 };
 
 struct proto_header {
@@ -150,10 +151,28 @@ struct proto_commit {
 	uint64_t generation; /* as in BEGIN */
 };
 
+/* What there is to divide among tenants. */
+struct proto_host {
+	uint64_t send_capacity;	   /* bit/s; 0: nothing is divided, only ceilings hold */
+	uint64_t receive_capacity; /* bit/s; likewise */
+};
+
+/* Weights of tenants are from 1 to so much. */
+#define PROTO_WEIGHT_MAX 10000u
+/* Octets that a frame is charged more, or less, than it has: within these. */
+#define PROTO_OVERHEAD_MIN (-64)
+#define PROTO_OVERHEAD_MAX 1024
+
 struct proto_tenant {
 	struct proto_ref ref;
 	uint64_t send_rate;    /* bit/s; 0: unlimited */
 	uint64_t receive_rate; /* bit/s; 0: unlimited */
+	uint64_t send_min;     /* bit/s, guaranteed while the host has a capacity; 0: none */
+	uint64_t receive_min;
+	uint64_t send_burst; /* octets that one that rested may send at once; 0: what 4 ms take */
+	uint64_t receive_burst;
+	uint32_t weight;  /* 1 to PROTO_WEIGHT_MAX; 0 reads as 1 */
+	int32_t overhead; /* octets that each frame is charged besides its own */
 };
 
 #define PROTO_SEGMENT_VLAN_TRANSPARENT 0x1u

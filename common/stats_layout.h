@@ -25,7 +25,7 @@
 
 #include "common/drop.h"
 
-#define STATS_MAGIC    0x7673776374727301ull
+#define STATS_MAGIC    0x7673776374727302ull
 #define STATS_WORKERS  16u
 #define STATS_CAPACITY (1u << 17)
 
@@ -39,12 +39,33 @@ struct stats_port {
 	uint64_t drops[DROP_REASON_CAPACITY];
 };
 
+/*
+ * Places of how long packets waited: 0 for those that did not, i for less than 2^i * 16 us that are
+ * in no place before, and the last for all that waited longer.
+ */
+#define STATS_DELAYS 16u
+
+/*
+ * One direction of a tenant: what its shaper did, while it had a limit or something to share.
+ * offered = passed + queued + dropped, in frames and in octets.
+ */
+struct stats_channel {
+	uint64_t offered_packets, offered_bytes;
+	uint64_t passed_packets, passed_bytes;
+	uint64_t dropped_packets, dropped_bytes;
+	uint64_t queued_packets, queued_bytes; /* gauges */
+	uint64_t marked_packets;	       /* passed with a mark of congestion (ECN) */
+	uint64_t reserved[7];
+	uint64_t delays[STATS_DELAYS]; /* frames that passed, by how long they waited */
+};
+
 struct stats_tenant {
 	uint64_t send_packets, send_bytes;	 /* passed by the tenant's send shaper */
 	uint64_t receive_packets, receive_bytes; /* put out to its workload ports */
 	uint64_t incarnation;
 	uint64_t reserved[3];
 	uint64_t drops[DROP_REASON_CAPACITY];
+	struct stats_channel send, receive;
 };
 
 struct stats_segment {
@@ -64,8 +85,13 @@ struct stats_worker {
 
 struct stats_memory {
 	uint64_t magic;
-	uint64_t worker_count;	/* blocks in use; to read another would only allocate it */
-	uint64_t reserved[510]; /* fills a page */
+	uint64_t worker_count; /* blocks in use; to read another would only allocate it */
+	/*
+	 * What a tenant gets for each weight now, besides its guarantee and up to its ceiling, in
+	 * 2^-16 bit/s: while the host's capacity is short, else UINT64_MAX.
+	 */
+	uint64_t send_share, receive_share;
+	uint64_t reserved[508]; /* fills a page */
 	struct stats_worker workers[STATS_WORKERS];
 };
 
