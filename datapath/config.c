@@ -140,14 +140,21 @@ static int check_slot(uint32_t incarnation, const struct proto_ref *ref)
 
 int config_set_tenant(struct config *config, const struct proto_tenant *record)
 {
-	int error = table_grow((void **)&config->tenants, &config->tenant_count,
-			       sizeof(*config->tenants), record->ref.index);
+	int error;
+
+	if (record->weight > PROTO_WEIGHT_MAX || record->overhead < PROTO_OVERHEAD_MIN ||
+	    record->overhead > PROTO_OVERHEAD_MAX)
+		return -EINVAL;
+	error = table_grow((void **)&config->tenants, &config->tenant_count,
+			   sizeof(*config->tenants), record->ref.index);
 
 	if (error == 0)
 		error = check_slot(config->tenants[record->ref.index].incarnation, &record->ref);
-	if (error == 0)
-		config->tenants[record->ref.index].incarnation = record->ref.incarnation;
-	return error;
+	if (error < 0)
+		return error;
+	config->tenants[record->ref.index].incarnation = record->ref.incarnation;
+	config->tenants[record->ref.index].overhead = record->overhead;
+	return 0;
 }
 
 int config_del_tenant(struct config *config, const struct proto_ref *ref)

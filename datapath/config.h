@@ -45,6 +45,7 @@ struct config_vids {
 
 struct config_tenant {
 	uint32_t incarnation; /* 0: no such tenant; the same in every table */
+	int32_t overhead;     /* octets that its gates charge for a frame besides its own */
 };
 
 struct config_segment {

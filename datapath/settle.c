@@ -145,6 +145,14 @@ static uint64_t stats_blocks(const struct switch_state *state)
 	return used > STATS_WORKERS ? STATS_WORKERS : used;
 }
 
+static void lose_queued(struct stats_channel *channel)
+{
+	account_add(&channel->dropped_packets, channel->queued_packets);
+	account_add(&channel->dropped_bytes, channel->queued_bytes);
+	account_add(&channel->queued_packets, -channel->queued_packets);
+	account_add(&channel->queued_bytes, -channel->queued_bytes);
+}
+
 /* What waited in a former datapath's shapers is lost, and counted. */
 static void settle_queued(struct switch_state *state, const struct config *config)
 {
@@ -156,6 +164,16 @@ static void settle_queued(struct switch_state *state, const struct config *confi
 
 			account_add(&port->drops[DROP_RESTART], port->queued);
 			account_add(&port->queued, -port->queued);
+		}
+	}
+	for (uint32_t i = 0; i < config->tenant_count; i++) {
+		if (config->tenants[i].incarnation == 0)
+			continue;
+		for (uint64_t w = 0; w < stats_blocks(state); w++) {
+			struct stats_tenant *tenant = &state->shared.stats->workers[w].tenants[i];
+
+			lose_queued(&tenant->send);
+			lose_queued(&tenant->receive);
 		}
 	}
 }

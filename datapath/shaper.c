@@ -2,70 +2,29 @@
 #include "datapath/shaper.h"
 
 #include <assert.h>
-#include <pthread.h>
-#include <stdalign.h>
-#include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "datapath/gate.h"
+#include "datapath/share.h"
 #include "datapath/wheel.h"
 
-/*
- * A gate's word holds its clock and everything that must change together with it:
- *
- *	bits 8 … 63	the clock in units of 2^-8 ns, wrapping after 3 days
- *	bits 2 … 7	counts changes of the rate, so that a compare-and-swap by a worker that read
- *			an old rate fails even when the clock is the same again
- *	bit 1		the gate has a rate; zeroed memory is an unlimited gate
- *	bit 0		which of rates[] is in force; a change fills the other one first
- *
- * Shifted by TIME_SHIFT, nanoseconds compare with the word, flags masked, by signed difference.
- * Debts are below DEBT_MAX and an idle gate is known by `passed`, so no difference that is used
- * comes near half the range, however long a gate rests.
- */
-#define TIME_SHIFT   16
-#define WORD_FLAGS   0xffull
-#define WORD_SLOT    0x01ull
-#define WORD_LIMITED 0x02ull
-#define WORD_CHANGE  0x04ull
-#define UNIT_SHIFT   8				 /* units of 2^-8 ns, as a part of the word */
-#define DEBT_MAX     (1ull << (45 + TIME_SHIFT)) /* 9.8 hours: a super-packet at 16 bit/s */
-#define STALE_NS     (1ll << 46)
-#define CREDIT_MAX   ((int64_t)(SHAPER_BURST_NS << TIME_SHIFT))
-
-/* Units per octet, with MULTIPLIER_SHIFT bits of fraction: fits 64 bits at 1 bit/s, and is exact
- * to 3e-8 at 1 Tbit/s. */
-#define MULTIPLIER_SHIFT 23
-#define UNITS_PER_OCTET_AT_1_BIT                                                                   \
-	((unsigned __int128)8000000000ull << (UNIT_SHIFT + MULTIPLIER_SHIFT))
-
-#define CHANGES                                                                                    \
-	4096u /* rate changes that a worker may fall behind before it looks at every gate          \
-	       */
+#define CHANGES	     4096u /* of limits, that a worker may fall behind before it looks at every gate */
 #define LOOK_NS	     10000000ull
 #define LOOK_GATES   256u      /* that one shaper_release() looks at */
 #define TURN_PACKETS 8u	       /* that one gate releases before the next gate's turn */
 #define YIELD_NS     100000ull /* what a worker that had a turn leaves to others at the same gate */
-
-struct rate {
-	_Atomic uint64_t rate; /* bit/s */
-	_Atomic uint64_t multiplier;
-};
-
-struct gate {
-	alignas(64) _Atomic uint64_t word;
-	_Atomic uint64_t passed;  /* when something passed or changed last, ns */
-	_Atomic uint64_t waiting; /* octets in the queues of all workers */
-	struct rate rates[2];
-};
+#define NO_GATE	     UINT32_MAX
 
 struct shaper {
 	uint32_t capacity;
 	size_t size;	      /* of this mapping */
-	pthread_mutex_t lock; /* between callers of shaper_set() */
-	/* Identities of gates whose rate changed, the last CHANGES of all that were counted. */
+	pthread_mutex_t lock; /* between callers of shaper_set_limits() */
+	uint32_t workers;     /* places of share workers that are taken, as bits */
+	/* Identities of gates whose limits changed, the last CHANGES of all that were counted. */
 	alignas(64) _Atomic uint64_t change_count;
-	_Atomic uint32_t limited[SHAPER_KIND_COUNT]; /* gates of the kind that have a rate */
+	_Atomic uint32_t limited[SHAPER_KIND_COUNT]; /* gates of the kind that have a ceiling */
 	_Atomic uint32_t changes[CHANGES];
+	struct share shares[SHAPER_KIND_COUNT]; /* of tenants' kinds; ports share nothing */
 	struct gate gates[];
 };
 
@@ -73,6 +32,17 @@ struct queue {
 	struct packet_list list; /* not initialised while the queue is empty */
 	uint64_t octets;
 	uint64_t turn_end; /* when the gate opens again after what this queue released last */
+	/* Of a gate that shares a capacity: */
+	/* What passed in a turn without contending, and in the one before. */
+	uint64_t others_turn, others_octets, others_before;
+	uint64_t left;	       /* when it ran empty, ns */
+	uint32_t next_leaving; /* gate */
+	bool contends, leaving;
+};
+
+/* Gates whose queue ran empty lately, in the order in which they did. */
+struct leaving {
+	uint32_t first, last;
 };
 
 /* Every queue that is not empty is in the wheel of its kind. */
@@ -84,6 +54,10 @@ struct shaper_worker {
 	uint64_t change_count; /* changes up to here were looked at; no need while nothing waits */
 	uint64_t looked;       /* when that was */
 	uint64_t dither;       /* see next_dither() */
+	unsigned place;	       /* in shares */
+	uint64_t rise_counts[SHAPER_KIND_COUNT]; /* of shares, that were noticed */
+	uint32_t contending[SHAPER_KIND_COUNT];	 /* gates */
+	struct leaving leaving[SHAPER_KIND_COUNT];
 	struct queue queues[];
 };
 
@@ -102,70 +76,6 @@ static size_t gate_id(const struct shaper *shaper, enum shaper_kind kind, uint32
 	return (size_t)kind * shaper->capacity + index;
 }
 
-static const struct rate *gate_rate(const struct gate *gate, uint64_t word)
-{
-	return &gate->rates[word & WORD_SLOT];
-}
-
-/* How far the clock is ahead of now, in 2^-16 ns; not below what a late worker makes up for. */
-static int64_t gate_debt(const struct gate *gate, uint64_t word, uint64_t now)
-{
-	int64_t debt = (int64_t)((word & ~WORD_FLAGS) - (now << TIME_SHIFT));
-	uint64_t passed = atomic_load_explicit(&gate->passed, memory_order_relaxed);
-
-	if ((int64_t)(now - passed) > STALE_NS || debt < -CREDIT_MAX)
-		return -CREDIT_MAX;
-	return debt;
-}
-
-/*
- * What octets take at the gate's rate, in 2^-16 ns, a whole number of units. `dither` decides which
- * way it is rounded; when it is spread evenly, errors do not add up.
- */
-static int64_t gate_cost(const struct gate *gate, uint64_t word, uint64_t octets, uint64_t dither)
-{
-	uint64_t multiplier =
-		atomic_load_explicit(&gate_rate(gate, word)->multiplier, memory_order_relaxed);
-	unsigned __int128 units = (unsigned __int128)octets * multiplier;
-
-	units = (units + (dither >> (64 - MULTIPLIER_SHIFT))) >> MULTIPLIER_SHIFT;
-	if (units > DEBT_MAX >> UNIT_SHIFT)
-		return (int64_t)DEBT_MAX;
-	return (int64_t)(units << UNIT_SHIFT);
-}
-
-/* The first nanosecond at which a debt has run out. */
-static uint64_t debt_end(int64_t debt, uint64_t now)
-{
-	return debt <= 0 ? now : now + (((uint64_t)debt + (1u << TIME_SHIFT) - 1) >> TIME_SHIFT);
-}
-
-/* Charges octets when the gate is open; else sets *due to when it will be. */
-static bool gate_charge(struct gate *gate, uint32_t octets, uint64_t dither, uint64_t now,
-			uint64_t *due)
-{
-	uint64_t word = atomic_load_explicit(&gate->word, memory_order_acquire), next;
-
-	do {
-		int64_t debt;
-
-		if ((word & WORD_LIMITED) == 0)
-			return true;
-		debt = gate_debt(gate, word, now);
-		if (debt > 0) {
-			*due = debt_end(debt, now);
-			return false;
-		}
-		/* Before the clock, or another worker would take the new clock for a stale one. */
-		atomic_store_explicit(&gate->passed, now, memory_order_relaxed);
-		next = (now << TIME_SHIFT) + (uint64_t)debt +
-		       (uint64_t)gate_cost(gate, word, octets, dither);
-		next |= word & WORD_FLAGS;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&gate->word, &word, next, memory_order_acq_rel, memory_order_acquire));
-	return true;
-}
-
 struct shaper *shaper_new(uint32_t capacity)
 {
 	size_t size =
@@ -177,6 +87,8 @@ struct shaper *shaper_new(uint32_t capacity)
 	shaper->capacity = capacity;
 	shaper->size = size;
 	pthread_mutex_init(&shaper->lock, NULL);
+	for (unsigned kind = 0; kind < SHAPER_KIND_COUNT; kind++)
+		share_init(&shaper->shares[kind]);
 	return shaper;
 }
 
@@ -185,75 +97,69 @@ void shaper_free(struct shaper *shaper)
 	if (shaper == NULL)
 		return;
 	pthread_mutex_destroy(&shaper->lock);
+	for (unsigned kind = 0; kind < SHAPER_KIND_COUNT; kind++)
+		share_fini(&shaper->shares[kind]);
 	munmap(shaper, shaper->size);
 }
 
-/* The debt (or credit) of as many octets at another rate. */
-static int64_t rescale(int64_t debt, uint64_t old_rate, uint64_t new_rate)
+/* Tells the workers that a gate changed; the caller holds the lock. */
+static void note_change(struct shaper *shaper, size_t id)
 {
-	__int128 scaled = (__int128)debt * old_rate / new_rate;
+	uint64_t count = atomic_load_explicit(&shaper->change_count, memory_order_relaxed);
 
-	if (scaled > (__int128)DEBT_MAX)
-		return (int64_t)DEBT_MAX;
-	return scaled < -CREDIT_MAX ? -CREDIT_MAX : (int64_t)scaled;
+	/* A worker that reads this entry must see that it took the place of an older one. */
+	atomic_store_explicit(&shaper->changes[count % CHANGES], (uint32_t)id,
+			      memory_order_release);
+	atomic_store_explicit(&shaper->change_count, count + 1, memory_order_release);
 }
 
-/* Makes rate that of the gate; its caller holds the lock. */
-static void gate_set(struct gate *gate, uint64_t old_rate, uint64_t rate, uint64_t now)
+void shaper_set_limits(struct shaper *shaper, enum shaper_kind kind, uint32_t index,
+		       const struct shaper_limits *limits, uint64_t now)
 {
-	uint64_t word = atomic_load_explicit(&gate->word, memory_order_acquire), next;
-	struct rate *slot = &gate->rates[(word ^ WORD_SLOT) & WORD_SLOT];
-	uint64_t multiplier = 0;
+	size_t id = gate_id(shaper, kind, index);
+	struct gate *gate = &shaper->gates[id];
+	struct shaper_limits old;
 
-	if (rate != 0)
-		multiplier = (uint64_t)((UNITS_PER_OCTET_AT_1_BIT + rate / 2) / rate);
-	atomic_store_explicit(&slot->rate, rate, memory_order_relaxed);
-	atomic_store_explicit(&slot->multiplier, multiplier, memory_order_relaxed);
-	do {
-		int64_t debt = 0;
-
-		if (old_rate != 0 && rate != 0)
-			debt = rescale(gate_debt(gate, word, now), old_rate, rate);
-		atomic_store_explicit(&gate->passed, now, memory_order_relaxed);
-		next = ((now << TIME_SHIFT) + (uint64_t)debt) & ~WORD_FLAGS;
-		next |= ((word + WORD_CHANGE) ^ WORD_SLOT) & WORD_FLAGS & ~WORD_LIMITED;
-		next |= rate != 0 ? WORD_LIMITED : 0;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&gate->word, &word, next, memory_order_acq_rel, memory_order_acquire));
+	pthread_mutex_lock(&shaper->lock);
+	old = gate_read_limits(gate);
+	if (limits->rate != old.rate || limits->min != old.min || limits->burst != old.burst ||
+	    limits->weight != old.weight) {
+		share_set_limits(&shaper->shares[kind], gate, limits, now);
+		if (old.rate == 0 && limits->rate != 0)
+			atomic_fetch_add_explicit(&shaper->limited[kind], 1, memory_order_relaxed);
+		else if (old.rate != 0 && limits->rate == 0)
+			atomic_fetch_sub_explicit(&shaper->limited[kind], 1, memory_order_relaxed);
+		note_change(shaper, id);
+	}
+	pthread_mutex_unlock(&shaper->lock);
 }
 
 void shaper_set(struct shaper *shaper, enum shaper_kind kind, uint32_t index, uint64_t rate,
 		uint64_t now)
 {
-	size_t id = gate_id(shaper, kind, index);
-	uint64_t old_rate, count;
+	const struct shaper_limits limits = {.rate = rate};
 
-	pthread_mutex_lock(&shaper->lock);
-	old_rate = shaper_rate(shaper, kind, index);
-	if (rate != old_rate) {
-		gate_set(&shaper->gates[id], old_rate, rate, now);
-		if (old_rate == 0)
-			atomic_fetch_add_explicit(&shaper->limited[kind], 1, memory_order_relaxed);
-		else if (rate == 0)
-			atomic_fetch_sub_explicit(&shaper->limited[kind], 1, memory_order_relaxed);
-		/* A worker that reads this entry must see that it took the place of an older one.
-		 */
-		count = atomic_load_explicit(&shaper->change_count, memory_order_relaxed);
-		atomic_store_explicit(&shaper->changes[count % CHANGES], (uint32_t)id,
-				      memory_order_release);
-		atomic_store_explicit(&shaper->change_count, count + 1, memory_order_release);
-	}
-	pthread_mutex_unlock(&shaper->lock);
+	shaper_set_limits(shaper, kind, index, &limits, now);
+}
+
+void shaper_set_capacity(struct shaper *shaper, enum shaper_kind kind, uint64_t capacity,
+			 uint64_t now)
+{
+	assert(kind == SHAPER_TENANT_SEND || kind == SHAPER_TENANT_RECEIVE);
+	share_set_capacity(&shaper->shares[kind], capacity, now);
+}
+
+uint64_t shaper_share(const struct shaper *shaper, enum shaper_kind kind)
+{
+	struct gate_share share = share_now(&shaper->shares[kind]);
+
+	return share.capacity == 0 ? UINT64_MAX : share.part;
 }
 
 uint64_t shaper_rate(const struct shaper *shaper, enum shaper_kind kind, uint32_t index)
 {
-	const struct gate *gate = &shaper->gates[gate_id(shaper, kind, index)];
-	uint64_t word = atomic_load_explicit(&gate->word, memory_order_acquire);
-
-	if ((word & WORD_LIMITED) == 0)
-		return 0;
-	return atomic_load_explicit(&gate_rate(gate, word)->rate, memory_order_relaxed);
+	return gate_rate(&shaper->gates[gate_id(shaper, kind, index)],
+			 share_now(&shaper->shares[kind]));
 }
 
 uint32_t shaper_quantum(const struct shaper *shaper, enum shaper_kind kind, uint32_t index)
@@ -266,6 +172,26 @@ uint32_t shaper_quantum(const struct shaper *shaper, enum shaper_kind kind, uint
 	return octets == 0 ? 1 : (uint32_t)octets;
 }
 
+/* A place of its own for what a worker counts. */
+static unsigned take_place(struct shaper *shaper)
+{
+	unsigned place;
+
+	pthread_mutex_lock(&shaper->lock);
+	place = (unsigned)__builtin_ctz(~shaper->workers);
+	assert(place < SHARE_WORKERS);
+	shaper->workers |= 1u << place;
+	pthread_mutex_unlock(&shaper->lock);
+	return place;
+}
+
+static void give_place(struct shaper *shaper, unsigned place)
+{
+	pthread_mutex_lock(&shaper->lock);
+	shaper->workers &= ~(1u << place);
+	pthread_mutex_unlock(&shaper->lock);
+}
+
 struct shaper_worker *shaper_worker_new(struct shaper *shaper)
 {
 	size_t size = sizeof(struct shaper_worker) +
@@ -276,7 +202,9 @@ struct shaper_worker *shaper_worker_new(struct shaper *shaper)
 		return NULL;
 	worker->shaper = shaper;
 	worker->size = size;
+	worker->place = take_place(shaper);
 	for (unsigned kind = 0; kind < SHAPER_KIND_COUNT; kind++) {
+		worker->leaving[kind] = (struct leaving){NO_GATE, NO_GATE};
 		worker->wheels[kind] = wheel_new(shaper->capacity);
 		if (worker->wheels[kind] == NULL) {
 			shaper_worker_free(worker);
@@ -293,6 +221,7 @@ void shaper_worker_free(struct shaper_worker *worker)
 	assert(worker->packets == 0);
 	for (unsigned kind = 0; kind < SHAPER_KIND_COUNT; kind++)
 		wheel_free(worker->wheels[kind]);
+	give_place(worker->shaper, worker->place);
 	munmap(worker, worker->size);
 }
 
@@ -312,6 +241,131 @@ static uint64_t next_dither(struct shaper_worker *worker)
 	return worker->dither += 0x9e3779b97f4a7c15ull; /* 2^64 / golden ratio */
 }
 
+/* Has one writer; atomic only so that a reader sees no half of it. */
+static void add(_Atomic uint64_t *counter, uint64_t amount)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + amount,
+			      memory_order_relaxed);
+}
+
+/* What passed at a gate that shares a capacity is measured. */
+static void count_shared(struct shaper_worker *worker, enum shaper_kind kind, uint32_t index,
+			 uint32_t octets)
+{
+	size_t id = gate_id(worker->shaper, kind, index);
+	struct share *share = &worker->shaper->shares[kind];
+	struct share_worker *sums = &share->workers[worker->place];
+	struct queue *queue = &worker->queues[id];
+	uint64_t turn = atomic_load_explicit(&share->turn_count, memory_order_relaxed);
+
+	if (queue->contends) {
+		add(&sums->contending, octets);
+		share_review(share, &worker->shaper->gates[id]);
+		return;
+	}
+	if (queue->others_turn != turn) {
+		queue->others_before = queue->others_turn + 1 == turn ? queue->others_octets : 0;
+		queue->others_octets = 0;
+	}
+	queue->others_turn = turn;
+	queue->others_octets += octets;
+	add(&sums->others, octets);
+}
+
+/* Charges the gate when it is open; else sets *due to when it will be. */
+static bool charge(struct shaper_worker *worker, enum shaper_kind kind, uint32_t index,
+		   uint32_t octets, uint64_t now, uint64_t *due)
+{
+	struct shaper *shaper = worker->shaper;
+	size_t id = gate_id(shaper, kind, index);
+	struct gate_share share = share_now(&shaper->shares[kind]);
+
+	share.contends = worker->queues[id].contends;
+	if (!gate_charge(&shaper->gates[id], share, octets, next_dither(worker), now, due))
+		return false;
+	if (share.capacity != 0)
+		count_shared(worker, kind, index, octets);
+	return true;
+}
+
+/* Packets begin to wait at a gate that shares a capacity. */
+static void contend(struct shaper_worker *worker, enum shaper_kind kind, uint32_t index)
+{
+	size_t id = gate_id(worker->shaper, kind, index);
+	struct share *share = &worker->shaper->shares[kind];
+	struct queue *queue = &worker->queues[id];
+	uint64_t turn = atomic_load_explicit(&share->turn_count, memory_order_relaxed);
+	uint64_t before = 0;
+
+	/* What it passed in this turn and before is no others' use. */
+	if (queue->others_turn == turn) {
+		add(&share->workers[worker->place].others, -queue->others_octets);
+		before = queue->others_before;
+	} else if (queue->others_turn + 1 == turn) {
+		before = queue->others_octets;
+	}
+	queue->others_octets = queue->others_before = 0;
+	queue->contends = true;
+	worker->contending[kind]++;
+	share_enter(share, &worker->shaper->gates[id], before * (8000000000ull / SHARE_TURN_NS));
+}
+
+/* The queue ran empty: the gate ceases to contend in some time, unless packets wait again. */
+static void begin_leaving(struct shaper_worker *worker, enum shaper_kind kind, uint32_t index,
+			  uint64_t now)
+{
+	struct leaving *leaving = &worker->leaving[kind];
+	struct queue *queue = &worker->queues[gate_id(worker->shaper, kind, index)];
+
+	queue->left = now;
+	if (!queue->contends || queue->leaving)
+		return;
+	queue->leaving = true;
+	queue->next_leaving = NO_GATE;
+	if (leaving->first == NO_GATE)
+		leaving->first = index;
+	else
+		worker->queues[gate_id(worker->shaper, kind, leaving->last)].next_leaving = index;
+	leaving->last = index;
+}
+
+/* Gates that are empty for long enough cease to contend. */
+static void end_leaving(struct shaper_worker *worker, enum shaper_kind kind, uint64_t now)
+{
+	struct leaving *leaving = &worker->leaving[kind];
+
+	while (leaving->first != NO_GATE) {
+		uint32_t index = leaving->first;
+		size_t id = gate_id(worker->shaper, kind, index);
+		struct queue *queue = &worker->queues[id];
+
+		if (queue->list.count == 0 && now - queue->left < SHARE_LEAVE_NS)
+			return;
+		leaving->first = queue->next_leaving;
+		queue->leaving = false;
+		if (queue->list.count != 0)
+			continue;
+		queue->contends = false;
+		worker->contending[kind]--;
+		share_leave(&worker->shaper->shares[kind], &worker->shaper->gates[id]);
+	}
+}
+
+void shaper_turn(struct shaper_worker *worker, uint64_t now)
+{
+	for (unsigned kind = SHAPER_TENANT_SEND; kind <= SHAPER_TENANT_RECEIVE; kind++) {
+		struct share *share = &worker->shaper->shares[kind];
+		uint64_t rises;
+
+		end_leaving(worker, (enum shaper_kind)kind, now);
+		share_turn(share, now);
+		rises = atomic_load_explicit(&share->rise_count, memory_order_acquire);
+		if (rises != worker->rise_counts[kind])
+			wheel_expire(worker->wheels[kind]);
+		worker->rise_counts[kind] = rises;
+	}
+}
+
 /* Lets the packet wait, unless it would for longer than the queue's bound. */
 static enum shaper_verdict enqueue(struct shaper_worker *worker, enum shaper_kind kind,
 				   uint32_t index, struct packet *packet, uint64_t now)
@@ -319,21 +373,20 @@ static enum shaper_verdict enqueue(struct shaper_worker *worker, enum shaper_kin
 	size_t id = gate_id(worker->shaper, kind, index);
 	struct gate *gate = &worker->shaper->gates[id];
 	struct queue *queue = &worker->queues[id];
-	uint64_t word = atomic_load_explicit(&gate->word, memory_order_acquire), wait = 0;
-	int64_t debt = (word & WORD_LIMITED) != 0 ? gate_debt(gate, word, now) : 0;
+	struct gate_share share = share_now(&worker->shaper->shares[kind]);
+	uint64_t due = gate_due(gate, share, now), rate = gate_rate(gate, share);
+	uint64_t waiting = atomic_load_explicit(&gate->waiting, memory_order_relaxed);
 
-	if ((word & WORD_LIMITED) != 0) {
-		uint64_t waiting = atomic_load_explicit(&gate->waiting, memory_order_relaxed);
-
-		wait = (uint64_t)gate_cost(gate, word, waiting, 0) +
-		       (debt > 0 ? (uint64_t)debt : 0);
-	}
-	if (queue->list.count >= SHAPER_QUEUE_FRAMES && wait > SHAPER_QUEUE_NS << TIME_SHIFT)
+	if (rate != 0 && queue->list.count >= SHAPER_QUEUE_FRAMES &&
+	    (due - now > SHAPER_QUEUE_NS ||
+	     gate_time(waiting, rate) > SHAPER_QUEUE_NS - (due - now)))
 		return SHAPER_FULL;
 	if (queue->list.count == 0) {
 		packet_list_init(&queue->list);
-		wheel_insert(worker->wheels[kind], index, debt_end(debt, now), now);
+		wheel_insert(worker->wheels[kind], index, due, now);
 	}
+	if (share.capacity != 0 && !queue->contends)
+		contend(worker, kind, index);
 	packet->gate = (uint8_t)kind;
 	packet_list_append(&queue->list, packet);
 	count_packets(worker, id, 1, packet->wire_size);
@@ -343,15 +396,15 @@ static enum shaper_verdict enqueue(struct shaper_worker *worker, enum shaper_kin
 bool shaper_is_idle(const struct shaper_worker *worker, enum shaper_kind kind)
 {
 	return worker->packets == 0 &&
-	       atomic_load_explicit(&worker->shaper->limited[kind], memory_order_relaxed) == 0;
+	       atomic_load_explicit(&worker->shaper->limited[kind], memory_order_relaxed) == 0 &&
+	       share_now(&worker->shaper->shares[kind]).capacity == 0;
 }
 
 bool shaper_is_open(const struct shaper_worker *worker, enum shaper_kind kind, uint32_t index)
 {
 	size_t id = gate_id(worker->shaper, kind, index);
-	uint64_t word = atomic_load_explicit(&worker->shaper->gates[id].word, memory_order_relaxed);
 
-	return (word & WORD_LIMITED) == 0 &&
+	return shaper_rate(worker->shaper, kind, index) == 0 &&
 	       (worker->packets == 0 || worker->queues[id].list.count == 0);
 }
 
@@ -360,11 +413,11 @@ enum shaper_verdict shaper_offer(struct shaper_worker *worker, enum shaper_kind 
 {
 	struct shaper *shaper = worker->shaper;
 	size_t id = gate_id(shaper, kind, index);
-	struct gate *gate = &shaper->gates[id];
-	uint64_t word = atomic_load_explicit(&gate->word, memory_order_relaxed), due;
+	bool limited = shaper_rate(shaper, kind, index) != 0;
+	uint64_t due;
 
 	if (worker->packets == 0) {
-		if ((word & WORD_LIMITED) == 0)
+		if (!limited)
 			return SHAPER_PASS;
 		/* Nothing waits that an earlier change could concern. This comes before the clock
 		 * is read, so that no later one is missed. */
@@ -375,10 +428,9 @@ enum shaper_verdict shaper_offer(struct shaper_worker *worker, enum shaper_kind 
 		return enqueue(worker, kind, index, packet, now);
 	}
 	/* With workers that sleep, one that is awake would take every chance before them. */
-	if ((word & WORD_LIMITED) != 0 &&
-	    atomic_load_explicit(&gate->waiting, memory_order_relaxed) != 0)
+	if (limited && atomic_load_explicit(&shaper->gates[id].waiting, memory_order_relaxed) != 0)
 		return enqueue(worker, kind, index, packet, now);
-	if (gate_charge(gate, packet->wire_size, next_dither(worker), now, &due))
+	if (charge(worker, kind, index, packet->wire_size, now, &due))
 		return SHAPER_PASS;
 	return enqueue(worker, kind, index, packet, now);
 }
@@ -430,8 +482,8 @@ static unsigned first_due(const struct shaper_worker *worker, uint64_t now)
 }
 
 /* One gate's turn; it was taken out of the wheel. */
-static void serve(struct shaper_worker *worker, unsigned kind, uint32_t index, struct batch *batch,
-		  uint64_t now)
+static void serve(struct shaper_worker *worker, enum shaper_kind kind, uint32_t index,
+		  struct batch *batch, uint64_t now)
 {
 	size_t id = gate_id(worker->shaper, kind, index);
 	struct gate *gate = &worker->shaper->gates[id];
@@ -440,7 +492,7 @@ static void serve(struct shaper_worker *worker, unsigned kind, uint32_t index, s
 	uint64_t due = now;
 
 	while (queue->list.first != NULL && count < TURN_PACKETS && !batch_full(batch) &&
-	       gate_charge(gate, queue->list.first->wire_size, next_dither(worker), now, &due)) {
+	       charge(worker, kind, index, queue->list.first->wire_size, now, &due)) {
 		struct packet *packet = packet_list_pop(&queue->list);
 
 		batch_add(batch, packet);
@@ -449,8 +501,10 @@ static void serve(struct shaper_worker *worker, unsigned kind, uint32_t index, s
 	}
 	if (count != 0)
 		count_packets(worker, id, -count, -octets);
-	if (queue->list.first == NULL)
+	if (queue->list.first == NULL) {
+		begin_leaving(worker, kind, index, now);
 		return;
+	}
 	if (due > now && count != 0)
 		queue->turn_end = due;
 	if (due > now && due == queue->turn_end &&
@@ -477,7 +531,7 @@ bool shaper_release(struct shaper_worker *worker, uint64_t now, struct batch *ba
 		index = wheel_pop(worker->wheels[current], now);
 		if (index == WHEEL_NONE)
 			break;
-		serve(worker, current, index, batch, now);
+		serve(worker, (enum shaper_kind)current, index, batch, now);
 	}
 	if (batch->count == before)
 		return false;
@@ -487,13 +541,22 @@ bool shaper_release(struct shaper_worker *worker, uint64_t now, struct batch *ba
 
 uint64_t shaper_next(const struct shaper_worker *worker, uint64_t now)
 {
-	uint64_t next = worker->looked + LOOK_NS;
+	uint64_t next = UINT64_MAX;
 
+	for (unsigned kind = SHAPER_TENANT_SEND; kind <= SHAPER_TENANT_RECEIVE; kind++) {
+		uint64_t turn = atomic_load_explicit(&worker->shaper->shares[kind].turn,
+						     memory_order_relaxed);
+
+		if (worker->contending[kind] != 0 && turn < next)
+			next = turn;
+	}
 	if (worker->packets == 0)
-		return UINT64_MAX;
+		return next;
 	if (atomic_load_explicit(&worker->shaper->change_count, memory_order_acquire) !=
 	    worker->change_count)
 		return now;
+	if (worker->looked + LOOK_NS < next)
+		next = worker->looked + LOOK_NS;
 	for (unsigned kind = 0; kind < SHAPER_KIND_COUNT; kind++) {
 		uint64_t first = wheel_next(worker->wheels[kind]);
 

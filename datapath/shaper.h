@@ -68,11 +68,20 @@ enum shaper_kind {
 };
 
 #define SHAPER_BURST_NS	    4000000ull	/* what a late worker makes up for */
+#define SHAPER_REST_NS	    500000ull	/* … less for one that rested and shares a capacity */
 #define SHAPER_QUEUE_NS	    50000000ull /* a queue's bound, in time at the gate's rate … */
 #define SHAPER_QUEUE_FRAMES 2u		/* … but always room for so many packets */
 #define SHAPER_QUANTUM_NS   1000000ull	/* a super-packet that takes longer is cut first */
 
 enum shaper_verdict { SHAPER_PASS, SHAPER_QUEUED, SHAPER_FULL };
+
+/* What a gate may do. */
+struct shaper_limits {
+	uint64_t rate;	 /* its ceiling, bit/s; 0: none */
+	uint64_t min;	 /* bit/s, guaranteed while its kind has a capacity */
+	uint64_t burst;	 /* octets that pass at once after a rest; 0: what SHAPER_BURST_NS take */
+	uint32_t weight; /* in the division of what guarantees leave; 0 reads as 1 */
+};
 
 struct shaper;
 struct shaper_worker;
@@ -82,14 +91,23 @@ struct shaper *shaper_new(uint32_t capacity);
 void shaper_free(struct shaper *shaper);
 
 /*
- * Sets a gate's rate in bit/s; 0 is unlimited. Any thread, under traffic. A debt is rescaled by
- * old rate / new rate; to or from unlimited it is cleared. Packets that wait stay, and go out at
- * the new rate: no packet is lost to the change. The workers notice by themselves, see
- * shaper_release().
+ * Sets a gate's limits. Any thread, under traffic. A debt is rescaled by old rate / new rate; to or
+ * from unlimited it is cleared. Packets that wait stay, and go out at the new rate: no packet is
+ * lost to the change. The workers notice by themselves, see shaper_release().
  */
+void shaper_set_limits(struct shaper *shaper, enum shaper_kind kind, uint32_t index,
+		       const struct shaper_limits *limits, uint64_t now);
+/* The same with a ceiling in bit/s and nothing else; 0 is unlimited. */
 void shaper_set(struct shaper *shaper, enum shaper_kind kind, uint32_t index, uint64_t rate,
 		uint64_t now);
+/* What the gates of a tenants' kind share, in bit/s; 0: nothing is shared. Any thread. */
+void shaper_set_capacity(struct shaper *shaper, enum shaper_kind kind, uint64_t capacity,
+			 uint64_t now);
+
+/* The rate that a gate has now, in bit/s; 0: unlimited. */
 uint64_t shaper_rate(const struct shaper *shaper, enum shaper_kind kind, uint32_t index);
+/* What each weight gets of the capacity now, in 2^-16 bit/s; UINT64_MAX: nothing is shared. */
+uint64_t shaper_share(const struct shaper *shaper, enum shaper_kind kind);
 
 /*
  * The largest wire_size of a packet that the gate should be offered, at its present rate: what
@@ -113,6 +131,12 @@ bool shaper_is_open(const struct shaper_worker *worker, enum shaper_kind kind, u
  */
 enum shaper_verdict shaper_offer(struct shaper_worker *worker, enum shaper_kind kind,
 				 uint32_t index, struct packet *packet, uint64_t now);
+
+/*
+ * Divides capacities anew when it is time. To be called before shaper_release(), with every turn of
+ * a worker that has traffic.
+ */
+void shaper_turn(struct shaper_worker *worker, uint64_t now);
 
 /*
  * Moves packets whose time has come, charged, from the queue of one gate kind into batch (until it

@@ -32,7 +32,7 @@ static uint32_t boot_seconds(void)
 static void transaction_clear(struct transaction *transaction)
 {
 	config_free(transaction->config);
-	free(transaction->rates);
+	free(transaction->limits);
 	free(transaction->entries);
 	memset(transaction, 0, sizeof(*transaction));
 }
@@ -80,18 +80,29 @@ static void *grow(void *items, uint32_t count, uint32_t *room, size_t size)
 	return grown;
 }
 
-static void stage_rate(struct transaction *transaction, enum shaper_kind kind, uint32_t index,
-		       uint64_t rate)
+static int stage_limits(struct transaction *transaction, enum shaper_kind kind, uint32_t index,
+			const struct shaper_limits *limits)
 {
-	struct staged_rate *rates = grow(transaction->rates, transaction->rate_count,
-					 &transaction->rate_room, sizeof(*rates));
+	struct staged_limits *staged = grow(transaction->limits, transaction->limits_count,
+					    &transaction->limits_room, sizeof(*staged));
 
-	if (rates == NULL) {
-		fail(transaction, -ENOMEM, "out of memory");
-		return;
-	}
-	transaction->rates = rates;
-	rates[transaction->rate_count++] = (struct staged_rate){kind, index, rate};
+	if (staged == NULL)
+		return -ENOMEM;
+	transaction->limits = staged;
+	staged[transaction->limits_count++] = (struct staged_limits){kind, index, *limits};
+	return 0;
+}
+
+/* A port has ceilings only. */
+static int stage_port(struct transaction *transaction, const struct proto_port *record)
+{
+	const struct shaper_limits send = {.rate = record->send_rate};
+	const struct shaper_limits receive = {.rate = record->receive_rate};
+	int error = stage_limits(transaction, SHAPER_PORT_SEND, record->ref.index, &send);
+
+	if (error < 0)
+		return error;
+	return stage_limits(transaction, SHAPER_PORT_RECEIVE, record->ref.index, &receive);
 }
 
 static int stage_entry(struct transaction *transaction, uint64_t key, uint32_t destination,
@@ -198,9 +209,7 @@ static int edit_port(struct switch_state *state, const struct proto_port *record
 		error = config_set_port(transaction->config, record, port);
 	if (error < 0)
 		return error;
-	stage_rate(transaction, SHAPER_PORT_SEND, record->ref.index, record->send_rate);
-	stage_rate(transaction, SHAPER_PORT_RECEIVE, record->ref.index, record->receive_rate);
-	return 0;
+	return stage_port(transaction, record);
 }
 
 static int edit_vtep(struct switch_state *state, const struct proto_vtep *record,
@@ -222,12 +231,24 @@ static int edit_vtep(struct switch_state *state, const struct proto_vtep *record
 
 static int edit_tenant(struct transaction *transaction, const struct proto_tenant *record)
 {
+	const struct shaper_limits send = {record->send_rate, record->send_min, record->send_burst,
+					   record->weight};
+	const struct shaper_limits receive = {record->receive_rate, record->receive_min,
+					      record->receive_burst, record->weight};
 	int error = config_set_tenant(transaction->config, record);
 
 	if (error < 0)
 		return error;
-	stage_rate(transaction, SHAPER_TENANT_SEND, record->ref.index, record->send_rate);
-	stage_rate(transaction, SHAPER_TENANT_RECEIVE, record->ref.index, record->receive_rate);
+	error = stage_limits(transaction, SHAPER_TENANT_SEND, record->ref.index, &send);
+	if (error < 0)
+		return error;
+	return stage_limits(transaction, SHAPER_TENANT_RECEIVE, record->ref.index, &receive);
+}
+
+static int edit_host(struct transaction *transaction, const struct proto_host *record)
+{
+	transaction->host = *record;
+	transaction->host_given = true;
 	return 0;
 }
 
@@ -271,10 +292,13 @@ static int edit(struct switch_state *state, struct channel_message *message, uin
 		struct proto_peer peer;
 		struct proto_segment_peer segment_peer;
 		struct proto_fdb fdb;
+		struct proto_host host;
 	} record;
 
 	channel_record(message, i, &record, sizeof(record));
 	switch (message->type) {
+	case PROTO_HOST_SET:
+		return edit_host(&state->transaction, &record.host);
 	case PROTO_TENANT_SET:
 		return edit_tenant(&state->transaction, &record.tenant);
 	case PROTO_TENANT_DEL:
@@ -336,16 +360,23 @@ static void edit_all(struct switch_state *state, struct channel_message *message
 	}
 }
 
-static void set_rates(struct switch_state *state)
+/* A whole configuration without a host's capacity has none. */
+static void set_limits(struct switch_state *state)
 {
 	struct transaction *transaction = &state->transaction;
+	struct shaper *shaper = state->shared.shaper;
+	const struct proto_host *host = &transaction->host;
 	uint64_t now = now_ns();
 
-	for (uint32_t i = 0; i < transaction->rate_count; i++) {
-		const struct staged_rate *rate = &transaction->rates[i];
+	for (uint32_t i = 0; i < transaction->limits_count; i++) {
+		const struct staged_limits *staged = &transaction->limits[i];
 
-		shaper_set(state->shared.shaper, rate->kind, rate->index, rate->rate, now);
+		shaper_set_limits(shaper, staged->kind, staged->index, &staged->limits, now);
 	}
+	if (!transaction->whole && !transaction->host_given)
+		return;
+	shaper_set_capacity(shaper, SHAPER_TENANT_SEND, host->send_capacity, now);
+	shaper_set_capacity(shaper, SHAPER_TENANT_RECEIVE, host->receive_capacity, now);
 }
 
 static void set_entries(struct switch_state *state)
@@ -399,7 +430,7 @@ int transaction_commit(struct switch_state *state, uint64_t generation)
 		stop_workers(state);
 	settle_counters(state, former, config);
 	settle_gates(state, former, config);
-	set_rates(state);
+	set_limits(state);
 	quiet_publish(&state->shared, config);
 	state->config = config;
 	settle_queues_removed(state, former, config);
@@ -455,7 +486,8 @@ int switch_message(struct switch_state *state, struct channel_message *message,
 	case PROTO_FDB_FLUSH:
 		return settle_flush(state, message);
 	default:
-		if (message->type < PROTO_TENANT_SET || message->type > PROTO_FDB_DEL)
+		if (message->type != PROTO_HOST_SET &&
+		    (message->type < PROTO_TENANT_SET || message->type > PROTO_FDB_DEL))
 			return -EPROTO;
 		/* Outside a transaction it has no configuration to edit: COMMIT will say so. */
 		if (state->transaction.config != NULL)

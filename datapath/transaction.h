@@ -25,11 +25,11 @@ struct switch_hold {
 	int fds[SWITCH_HOLD_FDS];
 };
 
-/* A rate that takes effect with the commit. */
-struct staged_rate {
+/* Limits that take effect with the commit. */
+struct staged_limits {
 	enum shaper_kind kind;
 	uint32_t index;
-	uint64_t rate;
+	struct shaper_limits limits;
 };
 
 /* An edit of the FDB that takes effect with the commit. */
@@ -45,8 +45,10 @@ struct transaction {
 	bool whole; /* base 0 */
 	int error;  /* the first that was made; a negative errno */
 	char text[PROTO_TEXT_SIZE];
-	struct staged_rate *rates;
-	uint32_t rate_count, rate_room;
+	struct staged_limits *limits;
+	uint32_t limits_count, limits_room;
+	struct proto_host host; /* what there is to divide */
+	bool host_given;
 	struct staged_entry *entries;
 	uint32_t entry_count, entry_room;
 };

@@ -215,6 +215,7 @@ void worker_release(struct worker *worker)
 	struct batch batch = {0};
 	enum shaper_kind kind;
 
+	shaper_turn(worker->gates, worker->now);
 	while (shaper_release(worker->gates, worker->now, &batch, &kind)) {
 		pipeline_resume(worker, &batch, kind);
 		batch.count = 0;

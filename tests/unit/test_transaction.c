@@ -81,7 +81,7 @@ static void refuses_what_is_no_message(void **state)
 					 PROTO_REPLY,
 					 PROTO_MAC_HELD,
 					 PROTO_HANDBACK_REQUEST,
-					 PROTO_FDB_FLUSH + 1,
+					 PROTO_HOST_SET + 1,
 					 UINT16_MAX};
 	struct fixture *fixture = *state;
 
