@@ -34,12 +34,26 @@ static void set_ipv6(uint8_t *header, uint8_t traffic_class)
 	header[1] = (uint8_t)((header[1] & 0x0f) | traffic_class << 4);
 }
 
+/* Sets the ECN field of an IP packet. Returns false when its header is not at hand. */
+static bool set_ecn(struct packet *packet, uint8_t ecn)
+{
+	uint8_t *header = packet_at(packet, packet->l3_offset, 20);
+
+	if (header == NULL)
+		return false;
+	packet->ip_ecn_dscp = (uint8_t)((packet->ip_ecn_dscp & ~ECN_MASK) | ecn);
+	if ((packet->flags & PACKET_IS_IPV4) != 0)
+		set_ipv4(header, packet->ip_ecn_dscp);
+	else
+		set_ipv6(header, packet->ip_ecn_dscp);
+	return true;
+}
+
 bool ecn_decapsulate(struct packet *packet, uint8_t outer_tos)
 {
 	uint8_t outer = outer_tos & ECN_MASK;
 	uint8_t inner = packet->ip_ecn_dscp & ECN_MASK;
 	uint8_t combined = inner;
-	uint8_t *header;
 
 	if ((packet->flags & PACKET_IS_IP) == 0)
 		return true;
@@ -49,15 +63,21 @@ bool ecn_decapsulate(struct packet *packet, uint8_t outer_tos)
 		combined = ECN_CE;
 	else if (outer == ECN_ECT_1 && inner == ECN_ECT_0)
 		combined = ECN_ECT_1;
-	if (combined == inner)
-		return true;
-	header = packet_at(packet, packet->l3_offset, 20);
-	if (header == NULL)
-		return true;
-	packet->ip_ecn_dscp = (uint8_t)((packet->ip_ecn_dscp & ~ECN_MASK) | combined);
-	if ((packet->flags & PACKET_IS_IPV4) != 0)
-		set_ipv4(header, packet->ip_ecn_dscp);
-	else
-		set_ipv6(header, packet->ip_ecn_dscp);
+	if (combined != inner)
+		(void)set_ecn(packet, combined);
 	return true;
+}
+
+bool ecn_is_marked(const struct packet *packet)
+{
+	return (packet->flags & PACKET_IS_IP) != 0 && (packet->ip_ecn_dscp & ECN_MASK) == ECN_CE;
+}
+
+bool ecn_mark(struct packet *packet)
+{
+	if (ecn_is_marked(packet))
+		return true;
+	if ((packet->flags & PACKET_IS_IP) == 0 || (packet->ip_ecn_dscp & ECN_MASK) == ECN_NOT_ECT)
+		return false;
+	return set_ecn(packet, ECN_CE);
 }
