@@ -102,6 +102,10 @@ struct packet {
 	uint32_t outer_vni;
 	uint8_t outer_tos;
 
+	/* Written by flow_queue.h, of the gate that it waits at. */
+	uint32_t cost;	    /* octets that the gate charges for it */
+	uint64_t queued_at; /* ns */
+
 	struct packet *next; /* in a list or queue */
 	struct packet_slice slices[PACKET_SLICES];
 
