@@ -383,11 +383,24 @@ struct packet *flow_queue_take(struct flow_memory *memory, struct flow_queue *qu
 	return packet;
 }
 
+static struct flow *longest_flow(const struct flow_memory *memory, const struct port *port)
+{
+	uint32_t last = port->flows.last[TURN_ROUND], id = last;
+	struct flow *longest = &memory->flows[0];
+
+	do {
+		id = memory->flows[id].turn.next[TURN_ROUND];
+		if (memory->flows[id].octets > longest->octets)
+			longest = &memory->flows[id];
+	} while (id != last);
+	return longest;
+}
+
 void flow_queue_drop_longest(struct flow_memory *memory, struct flow_queue *queue,
 			     struct packet_list *dropped)
 {
 	struct port *port = &memory->ports[queue->longest];
-	struct flow *longest, *flow;
+	struct flow *longest;
 	uint64_t enough;
 
 	if (queue->packets == 0)
@@ -399,15 +412,7 @@ void flow_queue_drop_longest(struct flow_memory *memory, struct flow_queue *queu
 			id = memory->ports[id].turn.next[TURN_ROUND];
 		port = &memory->ports[id];
 	}
-	longest = &memory->flows[port->flows.last[TURN_ROUND]];
-	flow = longest;
-	for (;;) {
-		flow = &memory->flows[flow->turn.next[TURN_ROUND]];
-		if (flow->octets > longest->octets)
-			longest = flow;
-		if (flow == &memory->flows[port->flows.last[TURN_ROUND]])
-			break;
-	}
+	longest = longest_flow(memory, port);
 	enough = longest->octets / 2;
 	for (unsigned count = 0; count < FLOW_DROP_BATCH && longest->octets > enough; count++)
 		packet_list_append(dropped, pop_packet(queue, port, longest));
