@@ -4,19 +4,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
-/* Digits behind the point that are looked at; what follows is worth less than 10^-5 bit/s. */
-#define FRACTION_DIGITS 18
+#include "common/scaled.h"
 
-__extension__ typedef unsigned __int128 uint128;
-
-struct unit {
-	const char *name;
-	uint64_t bits;
-};
-
-static const struct unit units[] = {
+static const struct scaled_unit units[] = {
 	{"", 1},
 	{"bit", 1},
 	{"kbit", 1000},
@@ -36,48 +27,27 @@ static const struct unit units[] = {
 	{"mibps", 8 * (1ull << 20)},
 	{"gibps", 8 * (1ull << 30)},
 	{"tibps", 8 * (1ull << 40)},
+	{NULL, 0},
 };
 
 /* What rate_format() chooses from, largest first. */
-static const struct unit format_units[] = {
+static const struct scaled_unit format_units[] = {
 	{"tbit", 1000000000000}, {"gbit", 1000000000}, {"mbit", 1000000},
 	{"kbit", 1000},		 {"bit", 1},
 };
 
-/* A decimal number: whole + fraction / scale. */
-struct number {
-	uint64_t whole;
-	uint64_t fraction;
-	uint64_t scale;
-};
-
-static const char *parse_number(const char *text, struct number *number);
-static const struct unit *find_unit(const char *name);
-static void format_in_unit(uint64_t rate, const struct unit *unit, char text[RATE_TEXT_SIZE]);
+static void format_in_unit(uint64_t rate, const struct scaled_unit *unit,
+			   char text[RATE_TEXT_SIZE]);
 
 int rate_parse(const char *text, uint64_t *rate)
 {
-	const struct unit *unit;
-	struct number number;
-	const char *rest;
-	uint128 bits;
-
 	if (!text)
 		return -EINVAL;
 	if (strcmp(text, "none") == 0) {
 		*rate = 0;
 		return 0;
 	}
-	rest = parse_number(text, &number);
-	unit = rest ? find_unit(rest) : NULL;
-	if (!unit)
-		return -EINVAL;
-	bits = (uint128)number.whole * unit->bits +
-	       (uint128)number.fraction * unit->bits / number.scale;
-	if (bits < RATE_MIN || bits > RATE_MAX)
-		return -ERANGE;
-	*rate = (uint64_t)bits;
-	return 0;
+	return scaled_parse(text, units, RATE_MIN, RATE_MAX, rate);
 }
 
 char *rate_format(uint64_t rate, char text[RATE_TEXT_SIZE])
@@ -89,7 +59,7 @@ char *rate_format(uint64_t rate, char text[RATE_TEXT_SIZE])
 	for (size_t i = 0; i < sizeof(format_units) / sizeof(format_units[0]); i++) {
 		char candidate[RATE_TEXT_SIZE];
 
-		if (rate < format_units[i].bits)
+		if (rate < format_units[i].amount)
 			continue;
 		format_in_unit(rate, &format_units[i], candidate);
 		if (strlen(candidate) < best) {
@@ -100,51 +70,17 @@ char *rate_format(uint64_t rate, char text[RATE_TEXT_SIZE])
 	return text;
 }
 
-/* Returns what follows the number, or NULL when there is none. */
-static const char *parse_number(const char *text, struct number *number)
+static void format_in_unit(uint64_t rate, const struct scaled_unit *unit, char text[RATE_TEXT_SIZE])
 {
-	const char *start = text;
-	size_t digits;
-
-	*number = (struct number){.scale = 1};
-	for (; *text >= '0' && *text <= '9'; text++) {
-		if (number->whole <= RATE_MAX) /* beyond, it is out of range in every unit */
-			number->whole = number->whole * 10 + (unsigned)(*text - '0');
-	}
-	digits = (size_t)(text - start);
-	if (*text != '.')
-		return digits ? text : NULL;
-	start = ++text;
-	for (; *text >= '0' && *text <= '9'; text++) {
-		if (text - start >= FRACTION_DIGITS)
-			continue;
-		number->fraction = number->fraction * 10 + (unsigned)(*text - '0');
-		number->scale *= 10;
-	}
-	digits += (size_t)(text - start);
-	return digits ? text : NULL;
-}
-
-static const struct unit *find_unit(const char *name)
-{
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-		if (strcasecmp(units[i].name, name) == 0)
-			return &units[i];
-	}
-	return NULL;
-}
-
-static void format_in_unit(uint64_t rate, const struct unit *unit, char text[RATE_TEXT_SIZE])
-{
-	uint64_t whole = rate / unit->bits;
-	uint64_t fraction = rate % unit->bits;
+	uint64_t whole = rate / unit->amount;
+	uint64_t fraction = rate % unit->amount;
 	int width = 0;
 
 	if (fraction == 0) {
 		snprintf(text, RATE_TEXT_SIZE, "%llu%s", (unsigned long long)whole, unit->name);
 		return;
 	}
-	for (uint64_t scale = unit->bits; scale > 1; scale /= 10)
+	for (uint64_t scale = unit->amount; scale > 1; scale /= 10)
 		width++;
 	for (; fraction % 10 == 0; fraction /= 10)
 		width--;
