@@ -21,9 +21,9 @@ static const struct grammar_option apply_options[] = {
 
 static const struct grammar_option host_options[] = {
 	{"send-capacity", "RATE|none", VALUE_RATE, false, "send-capacity",
-	 "what the host's underlay takes"},
+	 "what tenants divide when they send: what the host's underlay takes"},
 	{"receive-capacity", "RATE|none", VALUE_RATE, false, "receive-capacity",
-	 "what the host's underlay brings"},
+	 "what tenants divide when they receive: what the host's underlay brings"},
 	{.name = NULL},
 };
 
@@ -36,8 +36,20 @@ static const struct grammar_option vtep_options[] = {
 static const struct grammar_option tenant_options[] = {
 	{"send", "RATE|none", VALUE_RATE, false, "send",
 	 "ceiling of what its workload ports put into the switch"},
+	{"send-min", "RATE|none", VALUE_RATE, false, "send-min",
+	 "what it is guaranteed of the host's send-capacity"},
+	{"send-burst", "SIZE|none", VALUE_SIZE, false, "send-burst",
+	 "octets that it may send at once after a rest (default: what 4 ms take)"},
 	{"receive", "RATE|none", VALUE_RATE, false, "receive",
 	 "ceiling of what the switch puts out to them"},
+	{"receive-min", "RATE|none", VALUE_RATE, false, "receive-min",
+	 "what it is guaranteed of the host's receive-capacity"},
+	{"receive-burst", "SIZE|none", VALUE_SIZE, false, "receive-burst",
+	 "octets that it may get at once after a rest (default: what 4 ms take)"},
+	{"weight", "N", VALUE_NUMBER, false, "weight",
+	 "its share of what guarantees leave of a capacity, 1 to 10000 (default 1)"},
+	{"overhead", "N", VALUE_INTEGER, false, "overhead",
+	 "octets that each frame counts more than it has, or less with -N (default 0)"},
 	{.name = NULL},
 };
 

@@ -8,9 +8,15 @@
 #include "cli/output.h"
 
 static const struct output_column tenant_columns[] = {
-	{"TENANT", "name", OUTPUT_TEXT},	  {"SEND", "send", OUTPUT_TEXT},
-	{"RECEIVE", "receive", OUTPUT_TEXT},	  {"SEGMENTS", "status.segments", OUTPUT_NUMBER},
-	{"PORTS", "status.ports", OUTPUT_NUMBER}, {.title = NULL},
+	{"TENANT", "name", OUTPUT_TEXT},
+	{"SEND", "send", OUTPUT_TEXT},
+	{"SEND-MIN", "send-min", OUTPUT_TEXT},
+	{"RECEIVE", "receive", OUTPUT_TEXT},
+	{"RECEIVE-MIN", "receive-min", OUTPUT_TEXT},
+	{"WEIGHT", "weight", OUTPUT_NUMBER},
+	{"SEGMENTS", "status.segments", OUTPUT_NUMBER},
+	{"PORTS", "status.ports", OUTPUT_NUMBER},
+	{.title = NULL},
 };
 
 static const struct output_column segment_columns[] = {

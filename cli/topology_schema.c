@@ -77,7 +77,13 @@ static const struct topology_node segment_node = MAP(segment_keys);
 
 static const struct topology_key tenant_keys[] = {
 	{"send", SCALAR(VALUE_RATE)},
+	{"send-min", SCALAR(VALUE_RATE)},
+	{"send-burst", SCALAR(VALUE_SIZE)},
 	{"receive", SCALAR(VALUE_RATE)},
+	{"receive-min", SCALAR(VALUE_RATE)},
+	{"receive-burst", SCALAR(VALUE_SIZE)},
+	{"weight", SCALAR(VALUE_NUMBER)},
+	{"overhead", SCALAR(VALUE_INTEGER)},
 	{"segments", TABLE(VALUE_NAME, segment_node)},
 	{"ports", TABLE(VALUE_NAME, port_node)},
 	{.name = NULL},

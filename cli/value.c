@@ -10,6 +10,7 @@
 
 #include "common/addr.h"
 #include "common/rate.h"
+#include "common/size.h"
 
 #define VID_DIGITS_MAX 4
 #define TEXT_SHOWN     80
@@ -27,6 +28,14 @@ static bool is_decimal(const char *text, size_t digits_max)
 static bool is_number(const char *text)
 {
 	return is_decimal(text, 10) && strtoull(text, NULL, 10) <= UINT32_MAX;
+}
+
+static bool is_integer(const char *text)
+{
+	bool negative = text[0] == '-';
+
+	return is_decimal(text + negative, 10) &&
+	       strtoull(text + negative, NULL, 10) <= (unsigned)INT32_MAX;
 }
 
 static bool is_seconds(const char *text)
@@ -97,6 +106,13 @@ static bool is_rate(const char *text)
 	uint64_t rate;
 
 	return rate_parse(text, &rate) == 0;
+}
+
+static bool is_size(const char *text)
+{
+	uint64_t octets;
+
+	return size_parse(text, &octets) == 0;
 }
 
 static bool is_mac(const char *text)
@@ -170,8 +186,12 @@ static const struct {
 			 "write its name, its path from /, or pid:N"},
 	[VALUE_RATE] = {is_rate, NULL, "a rate",
 			"write 8bit to 1tbit as tc does, as in 10mbit or 1.5gbit, or none"},
+	[VALUE_SIZE] = {is_size, NULL, "a size",
+			"write 1b to 4294967295b as tc does, as in 1500b, 64kb or 1mb, or none"},
 	[VALUE_NUMBER] = {is_number, NULL, "a number",
 			  "write decimal digits, from 0 to 4294967295"},
+	[VALUE_INTEGER] = {is_integer, NULL, "a whole number",
+			   "write decimal digits, with - before them if it is negative"},
 	[VALUE_YES_NO] = {NULL, "yes|no", "yes or no", "write one of the two"},
 	[VALUE_MAC] = {is_mac, NULL, "a MAC address",
 		       "write six pairs of hex digits, as in 02:00:00:00:00:01"},
@@ -224,6 +244,7 @@ bool value_is_default(enum value_type type, const char *text)
 {
 	switch (type) {
 	case VALUE_RATE:
+	case VALUE_SIZE:
 		return false;
 	case VALUE_NAME:
 	case VALUE_SEGMENT:
@@ -247,7 +268,8 @@ json_t *value_json(enum value_type type, const char *text)
 	case VALUE_FLAG:
 		return json_true();
 	case VALUE_NUMBER:
-		return json_integer((json_int_t)strtoull(text, NULL, 10));
+	case VALUE_INTEGER:
+		return json_integer(strtoll(text, NULL, 10));
 	case VALUE_YES_NO:
 		return json_boolean(strcmp(text, "yes") == 0);
 	default:

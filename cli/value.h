@@ -28,7 +28,9 @@ enum value_type {
 	VALUE_IFNAME,
 	VALUE_NETNS, /* NAME, absolute path, or pid:N */
 	VALUE_RATE,
-	VALUE_NUMBER, /* decimal, 0 to 2^32 - 1 */
+	VALUE_SIZE,    /* octets, as tc reads them */
+	VALUE_NUMBER,  /* decimal, 0 to 2^32 - 1 */
+	VALUE_INTEGER, /* decimal, with a sign if it is negative */
 	VALUE_YES_NO,
 	VALUE_MAC,
 	VALUE_IP,
@@ -50,7 +52,8 @@ int value_check(enum value_type type, const char *what, const char *text,
 
 /*
  * Whether text asks for the default in place of a value: "none"; or, where a value is a name and
- * none may be one, nothing at all. A trunk takes both. A rate of none is a value like others.
+ * none may be one, nothing at all. A trunk takes both. A rate or a size of none is a value like
+ * others.
  */
 bool value_is_default(enum value_type type, const char *text);
 

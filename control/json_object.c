@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "common/rate.h"
 #include "control/json_read.h"
 
 #define VNI_MAX	   16777215u
@@ -17,27 +16,7 @@
 
 static int read_peers(const json_t *json, struct json_peers *peers, struct problem *problem);
 static int compare_addrs(const void *a, const void *b);
-static json_t *rate_json(uint64_t rate);
 static json_t *ip_json(const struct proto_addr *addr);
-
-int json_host_read(const json_t *json, struct model_host *values, struct problem *problem)
-{
-	static const char *const keys[] = {"send-capacity", "receive-capacity", NULL};
-	struct model_host read = {0};
-
-	if (json_read_keys(json, keys, problem) < 0 ||
-	    json_read_rate(json, "send-capacity", &read.send_capacity, problem) < 0 ||
-	    json_read_rate(json, "receive-capacity", &read.receive_capacity, problem) < 0)
-		return -EINVAL;
-	*values = read;
-	return 0;
-}
-
-json_t *json_host_write(const struct model_host *host)
-{
-	return json_pack("{s:o, s:o}", "send-capacity", rate_json(host->send_capacity),
-			 "receive-capacity", rate_json(host->receive_capacity));
-}
 
 int json_vtep_read(const json_t *json, struct model_vtep *values, struct problem *problem)
 {
@@ -66,26 +45,6 @@ int json_vtep_read(const json_t *json, struct model_vtep *values, struct problem
 json_t *json_vtep_write(const struct model_vtep *vtep)
 {
 	return json_pack("{s:o, s:i}", "local", ip_json(&vtep->local), "udp-port", vtep->udp_port);
-}
-
-int json_tenant_read(const json_t *json, struct model_tenant *values, struct problem *problem)
-{
-	static const char *const keys[] = {"send", "receive", NULL};
-	uint64_t send = 0, receive = 0;
-
-	if (json_read_keys(json, keys, problem) < 0 ||
-	    json_read_rate(json, "send", &send, problem) < 0 ||
-	    json_read_rate(json, "receive", &receive, problem) < 0)
-		return -EINVAL;
-	values->send_rate = send;
-	values->receive_rate = receive;
-	return 0;
-}
-
-json_t *json_tenant_write(const struct model_tenant *tenant)
-{
-	return json_pack("{s:o, s:o}", "send", rate_json(tenant->send_rate), "receive",
-			 rate_json(tenant->receive_rate));
 }
 
 int json_segment_read(const json_t *json, struct model_segment *values, struct json_peers *peers,
@@ -275,13 +234,6 @@ free_texts:
 static int compare_addrs(const void *a, const void *b)
 {
 	return memcmp(a, b, sizeof(struct proto_addr));
-}
-
-static json_t *rate_json(uint64_t rate)
-{
-	char text[RATE_TEXT_SIZE];
-
-	return json_string(rate_format(rate, text));
 }
 
 static json_t *ip_json(const struct proto_addr *addr)

@@ -7,7 +7,10 @@
 #include <string.h>
 
 #include "common/rate.h"
+#include "common/size.h"
 
+static int read_integer(const json_t *object, const char *key, json_int_t min, json_int_t max,
+			json_int_t *number, struct problem *problem);
 static const json_t *member(const json_t *object, const char *key);
 static int wrong_type(const char *key, const char *expected, struct problem *problem);
 
@@ -58,20 +61,51 @@ int json_read_rate(const json_t *object, const char *key, uint64_t *rate, struct
 	}
 }
 
-int json_read_number(const json_t *object, const char *key, uint32_t min, uint32_t max,
-		     uint32_t *number, struct problem *problem)
+int json_read_size(const json_t *object, const char *key, uint64_t *octets, struct problem *problem)
 {
 	const json_t *value = member(object, key);
 
 	if (value == NULL)
 		return 0;
-	if (!json_is_integer(value))
-		return wrong_type(key, "a whole number", problem);
-	if (json_integer_value(value) < min || json_integer_value(value) > max)
-		return problem_set(problem, 400, "bad-value", key,
-				   "%s %lld of %s is out of range: give %u to %u", key,
-				   (long long)json_integer_value(value), problem->object, min, max);
-	*number = (uint32_t)json_integer_value(value);
+	if (!json_is_string(value))
+		return wrong_type(key, "a size in quotes, such as \"64kb\" or \"none\"", problem);
+	switch (size_parse(json_string_value(value), octets)) {
+	case 0:
+		return 0;
+	case -ERANGE:
+		return problem_set(
+			problem, 400, "bad-value", key,
+			"size \"%.40s\" for %s of %s is out of range: give 1b to 4294967295b, or "
+			"none for the default",
+			json_string_value(value), key, problem->object);
+	default:
+		return problem_set(
+			problem, 400, "bad-value", key,
+			"\"%.40s\" for %s of %s is no size: write it as 1500b, 64kb, 1mb "
+			"or none",
+			json_string_value(value), key, problem->object);
+	}
+}
+
+int json_read_number(const json_t *object, const char *key, uint32_t min, uint32_t max,
+		     uint32_t *number, struct problem *problem)
+{
+	json_int_t read = *number;
+
+	if (read_integer(object, key, min, max, &read, problem) < 0)
+		return -EINVAL;
+	*number = (uint32_t)read;
+	return 0;
+}
+
+int json_read_signed(const json_t *object, const char *key, int32_t min, int32_t max,
+		     int32_t *number, struct problem *problem)
+{
+	json_int_t read = *number;
+
+	if (read_integer(object, key, min, max, &read, problem) < 0)
+		return -EINVAL;
+	*number = (int32_t)read;
 	return 0;
 }
 
@@ -252,6 +286,24 @@ int json_read_merge(json_t *object, const json_t *patch)
 		else if (json_object_set(object, key, value) < 0)
 			return -ENOMEM;
 	}
+	return 0;
+}
+
+static int read_integer(const json_t *object, const char *key, json_int_t min, json_int_t max,
+			json_int_t *number, struct problem *problem)
+{
+	const json_t *value = member(object, key);
+
+	if (value == NULL)
+		return 0;
+	if (!json_is_integer(value))
+		return wrong_type(key, "a whole number", problem);
+	if (json_integer_value(value) < min || json_integer_value(value) > max)
+		return problem_set(problem, 400, "bad-value", key,
+				   "%s %lld of %s is out of range: give %lld to %lld", key,
+				   (long long)json_integer_value(value), problem->object,
+				   (long long)min, (long long)max);
+	*number = json_integer_value(value);
 	return 0;
 }
 

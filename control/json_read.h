@@ -20,8 +20,12 @@
 int json_read_keys(const json_t *object, const char *const *known, struct problem *problem);
 
 int json_read_rate(const json_t *object, const char *key, uint64_t *rate, struct problem *problem);
+int json_read_size(const json_t *object, const char *key, uint64_t *octets,
+		   struct problem *problem);
 int json_read_number(const json_t *object, const char *key, uint32_t min, uint32_t max,
 		     uint32_t *number, struct problem *problem);
+int json_read_signed(const json_t *object, const char *key, int32_t min, int32_t max,
+		     int32_t *number, struct problem *problem);
 int json_read_bool(const json_t *object, const char *key, bool *value, struct problem *problem);
 /* The text belongs to the object. */
 int json_read_text(const json_t *object, const char *key, const char **text,

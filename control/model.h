@@ -50,7 +50,7 @@ enum model_port_type {
 };
 
 struct model_host {
-	uint64_t send_capacity, receive_capacity; /* bit/s; 0: none given */
+	uint64_t send_capacity, receive_capacity; /* bit/s to divide; 0: nothing is divided */
 };
 
 struct model_vtep {
@@ -60,10 +60,23 @@ struct model_vtep {
 	uint16_t udp_port;
 };
 
+/* One direction of a tenant's bandwidth. */
+struct model_channel {
+	uint64_t rate;	/* the ceiling, bit/s; 0: unlimited */
+	uint64_t min;	/* guaranteed, bit/s, at most the ceiling; 0: nothing */
+	uint64_t burst; /* octets at once after a rest; 0: what 4 ms at the rate take */
+};
+
+struct model_bandwidth {
+	struct model_channel send, receive;
+	uint32_t weight;  /* of its share of what is left, 1 to PROTO_WEIGHT_MAX */
+	int32_t overhead; /* octets that each frame is charged besides its own */
+};
+
 struct model_tenant {
 	struct proto_ref ref;
 	char name[ADDR_NAME_SIZE];
-	uint64_t send_rate, receive_rate; /* bit/s; 0: unlimited */
+	struct model_bandwidth bandwidth;
 	uint32_t segment_count, port_count;
 };
 

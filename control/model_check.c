@@ -10,7 +10,8 @@ static void drop_unused_peers(struct model *model);
 static void drop_if_unused(struct model *model, struct model_peer *peer);
 static void list_changes(struct model *model);
 static void list_change(struct model *model, const struct journal_entry *entry);
-static int check_node(const struct model *model, struct node *node, struct problem *problem);
+static int check_entry(const struct model *model, const struct journal_entry *entry,
+		       struct problem *problem);
 static int check_tenant_gone(struct tenant_node *tenant, struct problem *problem);
 static int check_segment_gone(struct segment_node *segment, struct problem *problem);
 static int check_port_gone(struct port_node *port, struct problem *problem);
@@ -30,9 +31,9 @@ int model_check(struct model *model, struct problem *problem)
 {
 	drop_unused_peers(model);
 	for (size_t i = 0; i < model->journal_count; i++) {
-		struct node *node = model->journal[i].node;
+		const struct journal_entry *entry = &model->journal[i];
 
-		if (node != NULL && check_node(model, node, problem) < 0)
+		if (entry->node != NULL && check_entry(model, entry, problem) < 0)
 			return -EINVAL;
 	}
 	list_changes(model);
@@ -189,14 +190,18 @@ static void list_change(struct model *model, const struct journal_entry *entry)
 	}
 }
 
-static int check_node(const struct model *model, struct node *node, struct problem *problem)
+static int check_entry(const struct model *model, const struct journal_entry *entry,
+		       struct problem *problem)
 {
+	struct node *node = entry->node;
 	char name[PROBLEM_NAME_SIZE];
 
 	problem_object(problem, "%s", model_node_name(node, name));
 	switch (node->kind) {
 	case MODEL_TENANT:
-		return node->removed ? check_tenant_gone((struct tenant_node *)node, problem) : 0;
+		return node->removed ? check_tenant_gone((struct tenant_node *)node, problem)
+				     : model_check_guarantees(model, model_node_values(node),
+							      entry->image, problem);
 	case MODEL_SEGMENT:
 		return node->removed ? check_segment_gone((struct segment_node *)node, problem)
 				     : check_segment(model, (struct segment_node *)node, problem);
@@ -208,6 +213,7 @@ static int check_node(const struct model *model, struct node *node, struct probl
 	case MODEL_VTEP:
 		return node->removed ? 0 : check_vtep(model, (struct vtep_node *)node, problem);
 	case MODEL_HOST:
+		return model_check_capacity(model, entry->image, problem);
 	case MODEL_PEER:
 		break;
 	}

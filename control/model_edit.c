@@ -20,6 +20,8 @@ static int acquire_peer(struct model *model, const struct proto_addr *addr,
 			struct problem *problem);
 static struct proto_addr clean_addr(const struct proto_addr *addr);
 static int compare_peer_pointers(const void *a, const void *b);
+static bool bandwidth_equal(const struct model_bandwidth *a, const struct model_bandwidth *b);
+static bool channel_equal(const struct model_channel *a, const struct model_channel *b);
 static bool segment_equal(const struct model_segment *a, const struct model_segment *b);
 static int follow_vlan(void *context, struct model_port *port);
 static void *copy_array(const void *array, size_t count, size_t size);
@@ -92,19 +94,16 @@ int model_tenant_put(struct model *model, const struct model_tenant *values,
 		node->model = model;
 		tenant = &node->values;
 		memcpy(tenant->name, values->name, sizeof(tenant->name));
-		tenant->send_rate = values->send_rate;
-		tenant->receive_rate = values->receive_rate;
+		tenant->bandwidth = values->bandwidth;
 		if (give_ref(model, &node->node, &values->ref, problem) < 0) {
 			free(node);
 			return -EINVAL;
 		}
 		model_note_added(model, &node->node);
-	} else if (tenant->send_rate != values->send_rate ||
-		   tenant->receive_rate != values->receive_rate) {
+	} else if (!bandwidth_equal(&tenant->bandwidth, &values->bandwidth)) {
 		image = model_alloc(1, sizeof(*image));
 		*image = *tenant;
-		image->send_rate = values->send_rate;
-		image->receive_rate = values->receive_rate;
+		image->bandwidth = values->bandwidth;
 		model_change_values(model, &NODE_OF(tenant_node, tenant)->node, image);
 	}
 	if (object != NULL)
@@ -364,6 +363,17 @@ static int compare_peer_pointers(const void *a, const void *b)
 {
 	return memcmp(&(*(struct model_peer *const *)a)->addr,
 		      &(*(struct model_peer *const *)b)->addr, sizeof(struct proto_addr));
+}
+
+static bool bandwidth_equal(const struct model_bandwidth *a, const struct model_bandwidth *b)
+{
+	return channel_equal(&a->send, &b->send) && channel_equal(&a->receive, &b->receive) &&
+	       a->weight == b->weight && a->overhead == b->overhead;
+}
+
+static bool channel_equal(const struct model_channel *a, const struct model_channel *b)
+{
+	return a->rate == b->rate && a->min == b->min && a->burst == b->burst;
 }
 
 static bool segment_equal(const struct model_segment *a, const struct model_segment *b)

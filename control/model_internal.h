@@ -135,6 +135,7 @@ struct model {
 	struct claim_slot *vnis, *places;
 	LIST_HEAD(, port_node) uplinks;
 	uint32_t uplink_count;
+	uint64_t send_min, receive_min; /* sums of what linked tenants are guaranteed, bit/s */
 	struct index_table tenant_index, segment_index, port_index, peer_index;
 	bool open; /* a transaction is */
 	struct journal_entry *journal;
@@ -164,6 +165,13 @@ struct node *model_claim_rival(const struct claim *claim);
 void model_note_added(struct model *model, struct node *node);
 void model_change_values(struct model *model, struct node *node, void *image);
 void model_remove_node(struct model *model, struct node *node);
+
+/* Whether what tenants are guaranteed together fits after the host's capacity, or the tenant's part
+ * of it, was changed from its former values (NULL: a new tenant). 0, or -EINVAL and why not. */
+int model_check_capacity(const struct model *model, const struct model_host *former,
+			 struct problem *problem);
+int model_check_guarantees(const struct model *model, const struct model_tenant *tenant,
+			   const struct model_tenant *former, struct problem *problem);
 
 /* "tenant acme", "port acme/web1", "uplink u0" */
 const char *model_node_name(const struct node *node, char name[PROBLEM_NAME_SIZE]);

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/model_internal.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/log.h"
+#include "common/rate.h"
 
 static void claim(struct claim_slot **slots, struct claim *mine, struct node *owner,
 		  const char *key, size_t key_size);
 static void disclaim(struct claim_slot **slots, struct claim *mine);
+static void link_tenant(struct model *model, struct tenant_node *tenant);
+static void unlink_tenant(struct model *model, struct tenant_node *tenant);
 static void link_segment(struct model *model, struct segment_node *segment);
 static void unlink_segment(struct model *model, struct segment_node *segment);
 static void link_port(struct model *model, struct port_node *port);
@@ -46,7 +50,6 @@ void *model_grow(void *array, size_t count, size_t *capacity, size_t size)
 
 void model_link(struct model *model, struct node *node)
 {
-	struct tenant_node *tenant = (struct tenant_node *)node;
 	struct peer_node *peer = (struct peer_node *)node;
 
 	switch (node->kind) {
@@ -56,8 +59,7 @@ void model_link(struct model *model, struct node *node)
 		model->vtep = (struct vtep_node *)node;
 		break;
 	case MODEL_TENANT:
-		HASH_ADD_KEYPTR(hh, model->tenants, tenant->values.name,
-				strlen(tenant->values.name), tenant);
+		link_tenant(model, (struct tenant_node *)node);
 		break;
 	case MODEL_SEGMENT:
 		link_segment(model, (struct segment_node *)node);
@@ -77,7 +79,6 @@ void model_link(struct model *model, struct node *node)
 
 void model_unlink(struct model *model, struct node *node)
 {
-	struct tenant_node *tenant = (struct tenant_node *)node;
 	struct peer_node *peer = (struct peer_node *)node;
 
 	switch (node->kind) {
@@ -87,7 +88,7 @@ void model_unlink(struct model *model, struct node *node)
 		model->vtep = NULL;
 		break;
 	case MODEL_TENANT:
-		HASH_DEL(model->tenants, tenant);
+		unlink_tenant(model, (struct tenant_node *)node);
 		break;
 	case MODEL_SEGMENT:
 		unlink_segment(model, (struct segment_node *)node);
@@ -245,6 +246,27 @@ static void disclaim(struct claim_slot **slots, struct claim *mine)
 		HASH_DEL(*slots, slot);
 		free(slot);
 	}
+}
+
+/* The sums cannot wrap, however many tenants there are. */
+static_assert(PROTO_INDEX_CAPACITY <= UINT64_MAX / RATE_MAX, "guarantees can be added up");
+
+static void link_tenant(struct model *model, struct tenant_node *tenant)
+{
+	const struct model_tenant *values = &tenant->values;
+
+	HASH_ADD_KEYPTR(hh, model->tenants, values->name, strlen(values->name), tenant);
+	model->send_min += values->bandwidth.send.min;
+	model->receive_min += values->bandwidth.receive.min;
+}
+
+static void unlink_tenant(struct model *model, struct tenant_node *tenant)
+{
+	const struct model_tenant *values = &tenant->values;
+
+	HASH_DEL(model->tenants, tenant);
+	model->send_min -= values->bandwidth.send.min;
+	model->receive_min -= values->bandwidth.receive.min;
 }
 
 static void link_segment(struct model *model, struct segment_node *segment)

@@ -279,6 +279,7 @@ static void take_change(struct reconcile *reconcile, const struct model_change *
 
 	switch (change->kind) {
 	case MODEL_HOST:
+		sent->host_dirty = true;
 		break;
 	case MODEL_VTEP:
 		sent->vtep_dirty = true;

@@ -89,7 +89,7 @@ bool sent_is_dirty(const struct sent *sent)
 	for (kind = 0; kind < SENT_KINDS; kind++)
 		if (sent->tables[kind].dirty_count > 0)
 			return true;
-	return sent->fdb_dirty || sent->vtep_dirty;
+	return sent->fdb_dirty || sent->host_dirty || sent->vtep_dirty;
 }
 
 void sent_reset(struct sent *sent, bool keep)
@@ -100,6 +100,7 @@ void sent_reset(struct sent *sent, bool keep)
 		reset_table(&sent->tables[kind], keep);
 	drop_fdb(sent);
 	sent->fdb_dirty = false;
+	sent->host_dirty = false;
 	sent->forgotten_sent = 0;
 	sent->vtep_known = false;
 	sent->vtep_dirty = false;
@@ -127,6 +128,7 @@ void sent_settle(struct sent *sent)
 		table->dirty_count = left;
 	}
 	sent->fdb_dirty = false;
+	sent->host_dirty = false;
 	sent->vtep_dirty = false;
 }
 

@@ -60,6 +60,7 @@ struct sent {
 	struct sent_fdb_key *forgotten; /* entries to delete, learned ones too, until confirmed */
 	uint32_t forgotten_count;
 	uint32_t forgotten_sent; /* so many of them are under way */
+	bool host_dirty;
 	bool vtep_known, vtep_dirty;
 	struct proto_ref vtep_ref;
 	uint64_t vtep_attachment;

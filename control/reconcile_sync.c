@@ -132,6 +132,7 @@ static void mark_everything(struct reconcile *reconcile)
 	(void)model_each_port(reconcile->model, mark_port, reconcile->sent);
 	(void)model_each_peer(reconcile->model, mark_peer, reconcile->sent);
 	reconcile->sent->fdb_dirty = true;
+	reconcile->sent->host_dirty = true;
 	reconcile->sent->vtep_dirty = true;
 }
 

@@ -29,6 +29,7 @@ static void set_links(struct reconcile_transaction *transaction, enum sent_kind 
 static void send_link(struct reconcile_transaction *transaction, enum sent_kind kind,
 		      const struct proto_ref *from, const struct sent_link *link, bool set);
 static void set_objects(struct reconcile_transaction *transaction, enum sent_kind kind);
+static void set_host(struct reconcile_transaction *transaction);
 static void set_tenant(struct reconcile_transaction *transaction,
 		       const struct model_tenant *tenant);
 static void set_segment(struct reconcile_transaction *transaction,
@@ -70,6 +71,7 @@ static void send_sets(struct reconcile_transaction *transaction)
 	struct sent *sent = transaction->sent;
 	struct sent_fdb *entry, *next;
 
+	set_host(transaction);
 	set_vtep(transaction);
 	set_objects(transaction, SENT_TENANT);
 	set_objects(transaction, SENT_PEER);
@@ -253,11 +255,30 @@ static void set_objects(struct reconcile_transaction *transaction, enum sent_kin
 	}
 }
 
+static void set_host(struct reconcile_transaction *transaction)
+{
+	const struct model_host *host = model_host(transaction->reconcile->model);
+	const struct proto_host message = {.send_capacity = host->send_capacity,
+					   .receive_capacity = host->receive_capacity};
+
+	if (transaction->sent->host_dirty)
+		datapath_link_send(transaction->datapath, PROTO_HOST_SET, &message, sizeof(message),
+				   NULL, 0);
+}
+
 static void set_tenant(struct reconcile_transaction *transaction, const struct model_tenant *tenant)
 {
+	const struct model_channel *send = &tenant->bandwidth.send;
+	const struct model_channel *receive = &tenant->bandwidth.receive;
 	const struct proto_tenant message = {.ref = tenant->ref,
-					     .send_rate = tenant->send_rate,
-					     .receive_rate = tenant->receive_rate};
+					     .send_rate = send->rate,
+					     .receive_rate = receive->rate,
+					     .send_min = send->min,
+					     .receive_min = receive->min,
+					     .send_burst = send->burst,
+					     .receive_burst = receive->burst,
+					     .weight = tenant->bandwidth.weight,
+					     .overhead = tenant->bandwidth.overhead};
 
 	datapath_link_send(transaction->datapath, PROTO_TENANT_SET, &message, sizeof(message), NULL,
 			   0);

@@ -486,8 +486,7 @@ int switch_message(struct switch_state *state, struct channel_message *message,
 	case PROTO_FDB_FLUSH:
 		return settle_flush(state, message);
 	default:
-		if (message->type != PROTO_HOST_SET &&
-		    (message->type < PROTO_TENANT_SET || message->type > PROTO_FDB_DEL))
+		if (message->type < PROTO_TENANT_SET || message->type > PROTO_HOST_SET)
 			return -EPROTO;
 		/* Outside a transaction it has no configuration to edit: COMMIT will say so. */
 		if (state->transaction.config != NULL)

@@ -212,7 +212,7 @@ class Objects(Case):
         done = self.expect("port list --json", out=None)
         self.assertEqual(json.loads(done.stdout), {"ports": ports})
         self.fake.on("GET", "/v1/tenants", {"tenants": []})
-        self.expect("tenant list", out="TENANT  SEND  RECEIVE  SEGMENTS  PORTS\n")
+        self.expect("tenant list", out="TENANT  SEND  SEND-MIN  RECEIVE  RECEIVE-MIN  WEIGHT  SEGMENTS  PORTS\n")
 
 
 class Effect(Case):
@@ -393,8 +393,8 @@ class Topology(Case):
             "apply",
             path,
             code=1,
-            err=path + ":4: there is no key 'colour' in acme: use one of send, receive, segments, "
-            "ports",
+            err=path + ":4: there is no key 'colour' in acme: use one of send, send-min, "
+            "send-burst, receive, receive-min, receive-burst, weight, overhead, segments, ports",
         )
         self.expect(
             "apply", self.write("#" * (2**24 + 1)), code=1,

@@ -155,6 +155,16 @@ bad carrier-pigeon port add acme/p2 --type carrier-pigeon --segment web
 bad 10zbit tenant set acme --send 10zbit
 bad -1mbit tenant set acme --send=-1mbit
 bad 99999999999gbit tenant set acme --send 99999999999gbit
+bad 0 tenant set acme --weight 0
+bad 10001 tenant set acme --weight 10001
+bad -1 tenant set acme --weight -1
+bad heavy tenant set acme --weight heavy
+bad -65 tenant set acme --overhead -65
+bad 1025 tenant set acme --overhead 1025
+bad 0 tenant set acme --send-burst 0
+bad 4gb tenant set acme --receive-burst 4gb
+bad 1kib tenant set acme --receive-burst 1kib
+bad 7bit tenant set acme --receive-min 7bit
 bad 10.0.0.1/33 port set acme/p1 --ip 10.0.0.1/33
 bad 10.0.0.300/24 port set acme/p1 --ip 10.0.0.300/24
 bad 02:00:00:00:00 port set acme/p1 --mac 02:00:00:00:00
@@ -162,6 +172,31 @@ bad 01:00:5e:00:00:01 port set acme/p1 --mac 01:00:5e:00:00:01
 bad 1.2.3 vtep set --local 1.2.3
 bad 224.0.0.1 segment peer add acme/web 224.0.0.1
 bad 01:00:5e:00:00:01 fdb add --segment acme/web --port acme/p1 01:00:5e:00:00:01
+
+# ---- guarantees: no more than the ceiling, and together no more than the host has ----
+refused 1 "vswitchctl host set --send-capacity" tenant set acme --send-min 1mbit
+refused 1 "vswitchctl host set --receive-capacity" tenant add gamma --receive-min 1mbit
+ctl s host set --send-capacity 1gbit --receive-capacity 500mbit
+ctl s tenant set acme --send-min 600mbit --receive-min 500mbit
+CONFIG=$(ctl s export)
+refused 1 1000000001bit tenant set acme --send-min 1000000001bit
+refused 1 "ceiling of 599mbit" tenant set acme --send 599mbit
+refused 1 "send-capacity is 1gbit" tenant set beta --send-min 401mbit
+refused 1 "would come to 1001mbit" tenant add gamma --send-min 401mbit
+refused 1 "receive-capacity is 500mbit" tenant set beta --receive-min 8bit
+refused 1 600mbit host set --send-capacity 599mbit
+refused 1 500mbit host set --receive-capacity none
+file_refused 1 "would come to 1.2gbit" 'version: 1' 'tenants: { beta: { send-min: 600mbit } }'
+check "the sum may be all that there is" ctl s tenant set beta --send-min 400mbit
+printf 'version: 1\ntenants: { acme: { send-min: 400mbit }, beta: { send-min: 600mbit } }\n' >"$LAB_DIR/swap.yaml"
+check "a file may let guarantees change places" ctl s apply "$LAB_DIR/swap.yaml"
+printf 'version: 1\ntenants: { zeta: { send-min: 1gbit } }\nhost: { send-capacity: 2gbit }\n' >"$LAB_DIR/grow.yaml"
+check "and bring the capacity that it needs" ctl s apply "$LAB_DIR/grow.yaml"
+check "what is exported can be applied" eval 'ctl s export | ctl s apply --prune -'
+check "guarantees go with their tenant" ctl s tenant del zeta
+check "and with none" ctl s tenant set beta --send-min none
+check "then less is enough" ctl s host set --send-capacity 400mbit
+CONFIG=$(ctl s export)
 
 bad all port add acme/p2 --type tap --segment web --ifname all
 bad default port add acme/p2 --type veth --segment web --ifname default

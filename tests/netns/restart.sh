@@ -56,7 +56,9 @@ wait_until 5 test -S "$LAB_DIR/s/datapath.sock" || die "the datapath does not li
 daemon_start s control
 check "the datapath first, the control daemon second" wait_until 5 switch_connected s
 
-ctl s tenant add acme
+ctl s host set --send-capacity 10gbit --receive-capacity 10gbit
+ctl s tenant add acme --send 9gbit --send-min 1gbit --receive-min 500mbit --send-burst 1mb --receive-burst 2000kb \
+	--weight 7 --overhead -4
 ctl s segment add acme/web
 number=0
 for name in t1 t2 v1 v2; do
@@ -67,6 +69,8 @@ for name in t1 t2 v1 v2; do
 done
 check "it forwards" forwarding
 before=$(ctl s export)
+check_is "what acme gets is in the configuration" "9gbit 1gbit 1mb none 500mbit 2000kb 7 -4" "$(ctl s --json tenant show acme |
+	jq -r '[.send, ."send-min", ."send-burst", .receive, ."receive-min", ."receive-burst", .weight, .overhead] | join(" ")')"
 
 # ---- the control daemon dies ----
 counted_start t1 t2 10.0.0.2 4

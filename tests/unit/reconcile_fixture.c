@@ -301,7 +301,8 @@ void fixture_commit(struct fixture *fixture)
 
 struct model_tenant *fixture_tenant(struct fixture *fixture, const char *name, uint64_t send_rate)
 {
-	struct model_tenant values = {.send_rate = send_rate}, *tenant;
+	struct model_tenant values = {.bandwidth = {.send.rate = send_rate, .weight = 1}};
+	struct model_tenant *tenant;
 	struct problem problem;
 
 	problem_init(&problem);

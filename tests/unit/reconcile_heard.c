@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 union record {
 	struct proto_ref ref;
@@ -14,6 +15,7 @@ union record {
 	struct proto_hold hold;
 	struct proto_begin begin;
 	struct proto_commit commit;
+	struct proto_host host;
 	struct proto_tenant tenant;
 	struct proto_segment segment;
 	struct proto_port port;
@@ -26,6 +28,7 @@ union record {
 };
 
 static void write_object(struct fixture *fixture, uint16_t type, const union record *record);
+static void write_tenant(struct fixture *fixture, const struct proto_tenant *tenant);
 static void write_link(struct fixture *fixture, uint16_t type, const union record *record);
 static void keep(struct fixture *fixture, struct channel_message *message, uint32_t *next_fd,
 		 enum proto_handback_kind kind, struct proto_ref ref, uint32_t count);
@@ -58,6 +61,10 @@ void fixture_take_record(struct fixture *fixture, struct channel_message *messag
 		assert_true(record.commit.generation == fixture->begin.generation);
 		write_line(fixture, "commit");
 		break;
+	case PROTO_HOST_SET:
+		write_line(fixture, "host send %" PRIu64 " receive %" PRIu64,
+			   record.host.send_capacity, record.host.receive_capacity);
+		break;
 	case PROTO_PORT_SET:
 		keep(fixture, message, next_fd, PROTO_HANDBACK_PORT, record.port.ref,
 		     record.port.fd_count);
@@ -88,8 +95,7 @@ static void write_object(struct fixture *fixture, uint16_t type, const union rec
 
 	switch (type) {
 	case PROTO_TENANT_SET:
-		write_line(fixture, "tenant %u.%u send %" PRIu64, ref->index, ref->incarnation,
-			   record->tenant.send_rate);
+		write_tenant(fixture, &record->tenant);
 		break;
 	case PROTO_SEGMENT_SET:
 		write_line(fixture, "segment %u.%u of %u.%u vni %u mtu %u", ref->index,
@@ -128,6 +134,34 @@ static void write_object(struct fixture *fixture, uint16_t type, const union rec
 	default:
 		write_link(fixture, type, record);
 	}
+}
+
+/* What is not at its default beyond the rate to send: each word is a test's to expect. */
+static void write_tenant(struct fixture *fixture, const struct proto_tenant *tenant)
+{
+	char more[256] = "";
+	const struct {
+		const char *name;
+		int64_t value, is_default;
+	} fields[] = {
+		{"receive", (int64_t)tenant->receive_rate, 0},
+		{"send-min", (int64_t)tenant->send_min, 0},
+		{"receive-min", (int64_t)tenant->receive_min, 0},
+		{"send-burst", (int64_t)tenant->send_burst, 0},
+		{"receive-burst", (int64_t)tenant->receive_burst, 0},
+		{"weight", tenant->weight, 1},
+		{"overhead", tenant->overhead, 0},
+	};
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
+		size_t used = strlen(more);
+
+		if (fields[i].value != fields[i].is_default)
+			snprintf(more + used, sizeof(more) - used, " %s %" PRId64, fields[i].name,
+				 fields[i].value);
+	}
+	write_line(fixture, "tenant %u.%u send %" PRIu64 "%s", tenant->ref.index,
+		   tenant->ref.incarnation, tenant->send_rate, more);
 }
 
 static void write_link(struct fixture *fixture, uint16_t type, const union record *record)

@@ -85,7 +85,7 @@ static void json(void **state)
 		{400, "malformed", T, "7"},
 		{400, "duplicate-key", T, "{\"send\":\"1gbit\",\"send\":\"2gbit\"}"},
 		{400, "unknown-key", T, "{\"colour\":\"red\"}"},
-		{400, "unknown-key", T, "{\"send-min\":\"1gbit\"}"},
+		{400, "unknown-key", T, "{\"send_min\":\"1gbit\"}"},
 		{400, "unknown-key", T, "{\"a/b~c\\n\":1}"},
 		{400, "unknown-key", S, "{\"vxlan\":1}"},
 		{400, "unknown-key", "/v1/host", "{\"capacity\":\"1gbit\"}"},

@@ -167,8 +167,8 @@ static void test_usage(void **state)
 	expect_error("help a b c d", CLI_USAGE,
 		     "'help' takes no further argument 'd': see 'vswitchctl help help'");
 	expect_error(
-		"tenant add acme --weight 3", CLI_USAGE,
-		"'tenant add': there is no option --weight here: see 'vswitchctl help tenant add'");
+		"tenant add acme --colour red", CLI_USAGE,
+		"'tenant add': there is no option --colour here: see 'vswitchctl help tenant add'");
 	expect_error("--send 1mbit tenant add acme", CLI_USAGE,
 		     "there is no option --send here: see 'vswitchctl help'");
 	expect_error("tenant add acme --send", CLI_USAGE,
@@ -231,6 +231,34 @@ static void test_refused_values(void **state)
 		     "--run-dir '' is not a directory: write its path");
 }
 
+static void test_refused_bandwidth(void **state)
+{
+	(void)state;
+	expect_error("tenant set acme --send-burst 1kib", CLI_REFUSED,
+		     "--send-burst '1kib' is not a size: write 1b to 4294967295b as tc does, as in "
+		     "1500b, 64kb or 1mb, or none");
+	expect_error("tenant set acme --receive-burst 0", CLI_REFUSED,
+		     "--receive-burst '0' is not a size: write 1b to 4294967295b as tc does, as in "
+		     "1500b, 64kb or 1mb, or none");
+	expect_error("tenant set acme --weight -1", CLI_REFUSED,
+		     "--weight '-1' is not a number: write decimal digits, from 0 to 4294967295");
+	expect_error("tenant set acme --weight heavy", CLI_REFUSED,
+		     "--weight 'heavy' is not a number: write decimal digits, from 0 to "
+		     "4294967295");
+	expect_error("tenant set acme --overhead +4", CLI_REFUSED,
+		     "--overhead '+4' is not a whole number: write decimal digits, with - before "
+		     "them if it is negative");
+	expect_error("tenant set acme --overhead --14", CLI_REFUSED,
+		     "--overhead '--14' is not a whole number: write decimal digits, with - before "
+		     "them if it is negative");
+	expect_error("tenant set acme --overhead=-", CLI_REFUSED,
+		     "--overhead '-' is not a whole number: write decimal digits, with - before "
+		     "them if it is negative");
+	expect_error("tenant set acme --overhead 2147483648", CLI_REFUSED,
+		     "--overhead '2147483648' is not a whole number: write decimal digits, with - "
+		     "before them if it is negative");
+}
+
 static void test_long_words_are_cut(void **state)
 {
 	char text[2048];
@@ -258,6 +286,15 @@ static void test_bodies(void **state)
 	expect_body("tenant add acme", false, "{}");
 	expect_body("tenant add acme --send 1gbit --receive none", false,
 		    "{\"send\":\"1gbit\",\"receive\":\"none\"}");
+	expect_body("tenant add acme --send-min 10mbit --receive-min none --send-burst 64kb "
+		    "--receive-burst none --weight 10000 --overhead -14",
+		    false,
+		    "{\"send-min\":\"10mbit\",\"receive-min\":\"none\",\"send-burst\":\"64kb\","
+		    "\"receive-burst\":\"none\",\"weight\":10000,\"overhead\":-14}");
+	expect_body("tenant set acme --weight none --overhead none --send-burst 1500", true,
+		    "{\"weight\":null,\"overhead\":null,\"send-burst\":\"1500\"}");
+	expect_body("tenant set acme --overhead=-0 --weight 0", true,
+		    "{\"overhead\":0,\"weight\":0}");
 	expect_body("segment add acme/web --vni 5001 --peer 10.0.0.1 --peer 10.0.0.2,10.0.0.3",
 		    false, "{\"vni\":5001,\"peers\":[\"10.0.0.1\",\"10.0.0.2\",\"10.0.0.3\"]}");
 	expect_body("segment set acme/web --vni none --vlan-transparent yes --peer none", true,
@@ -373,6 +410,7 @@ int main(void)
 		cmocka_unit_test(test_options_stand_anywhere),
 		cmocka_unit_test(test_usage),
 		cmocka_unit_test(test_refused_values),
+		cmocka_unit_test(test_refused_bandwidth),
 		cmocka_unit_test(test_long_words_are_cut),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_foreign_segment_is_refused),

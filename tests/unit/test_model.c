@@ -28,7 +28,8 @@ static int teardown(void **state)
 
 static struct model_tenant *put_tenant(struct model *model, const char *name, uint64_t rate)
 {
-	struct model_tenant values = {.send_rate = rate}, *tenant = NULL;
+	struct model_tenant values = {.bandwidth = {.send.rate = rate, .weight = 1}};
+	struct model_tenant *tenant = NULL;
 	struct problem problem;
 
 	problem_init(&problem);
@@ -224,7 +225,7 @@ static void rollback_undoes_everything(void **state)
 		model_rollback(model);
 
 		acme = model_tenant_find(model, "acme");
-		assert_int_equal(acme->send_rate, 1000);
+		assert_int_equal(acme->bandwidth.send.rate, 1000);
 		assert_int_equal(acme->segment_count, 1);
 		assert_int_equal(acme->port_count, 1);
 		assert_ptr_equal(model_segment_find(acme, "web"), web);

@@ -34,11 +34,12 @@ static void populate(struct fixture *fixture)
 	fixture_commit(fixture);
 }
 
+#define HOST "host send 0 receive 0\n"
 #define POPULATED                                                                                  \
-	"tenant 0.1 send 1000\n"                                                                   \
-	"segment 0.2 of 0.1 vni 0 mtu 1400\n"                                                      \
-	"port 0.3 fds 0 up\n"                                                                      \
-	"member 0.3 in 0.2 vid 0\n"
+	HOST "tenant 0.1 send 1000\n"                                                              \
+	     "segment 0.2 of 0.1 vni 0 mtu 1400\n"                                                 \
+	     "port 0.3 fds 0 up\n"                                                                 \
+	     "member 0.3 in 0.2 vid 0\n"
 #define ANNOUNCED "memory 1\nmemory 2\nhold\n"
 
 static void set_rate(struct fixture *fixture, uint64_t rate)
@@ -231,15 +232,15 @@ static void takes_back_what_it_lent(void **state)
 	fixture_greet(fixture);
 	fixture_hear(fixture, PROTO_HANDBACK_REQUEST);
 	fixture_say_nothing(fixture, PROTO_HANDBACK_END);
-	fixture_expect(fixture, ANNOUNCED "begin 1 on 0\n"
-					  "vtep 1.4 127.0.0.1:4789 fds 9, 1 receive\n"
-					  "tenant 0.1 send 1000\n"
-					  "segment 0.2 of 0.1 vni 0 mtu 1400\n"
-					  "port 2.5 fds 1 up\n"
-					  "port 0.3 fds 0 up\n"
-					  "member 2.5 in 0.2 vid 0\n"
-					  "member 0.3 in 0.2 vid 0\n"
-					  "commit\n");
+	fixture_expect(fixture,
+		       ANNOUNCED "begin 1 on 0\n" HOST "vtep 1.4 127.0.0.1:4789 fds 9, 1 receive\n"
+				 "tenant 0.1 send 1000\n"
+				 "segment 0.2 of 0.1 vni 0 mtu 1400\n"
+				 "port 2.5 fds 1 up\n"
+				 "port 0.3 fds 0 up\n"
+				 "member 2.5 in 0.2 vid 0\n"
+				 "member 0.3 in 0.2 vid 0\n"
+				 "commit\n");
 	fixture_reply(fixture, 0, "");
 	fixture_stop(fixture);
 	drop_connection(fixture);
@@ -247,8 +248,7 @@ static void takes_back_what_it_lent(void **state)
 	fixture_greet(fixture);
 	fixture_hear(fixture, PROTO_HANDBACK_REQUEST);
 	fixture_hand_everything_back(fixture);
-	fixture_expect(fixture, "begin 2 on 0\n"
-				"vtep 1.4 127.0.0.1:4789 fds 0, 1 receive\n"
+	fixture_expect(fixture, "begin 2 on 0\n" HOST "vtep 1.4 127.0.0.1:4789 fds 0, 1 receive\n"
 				"tenant 0.1 send 1000\n"
 				"segment 0.2 of 0.1 vni 0 mtu 1400\n"
 				"port 0.3 fds 0 up\n"
@@ -362,15 +362,15 @@ static void refuses_what_it_did_not_lend(void **state)
 	hand_back(fixture, PROTO_HANDBACK_MEMORY, (struct proto_ref){PROTO_MEMORY_FDB, 0}, memory);
 	hand_back(fixture, PROTO_HANDBACK_PORT, (struct proto_ref){1, 4}, -1);
 	fixture_say_nothing(fixture, PROTO_HANDBACK_END);
-	fixture_expect(fixture, ANNOUNCED "begin 1 on 0\n"
-					  "vtep 2.5 127.0.0.1:4789 fds 9, 1 receive\n"
-					  "tenant 0.1 send 1000\n"
-					  "segment 0.2 of 0.1 vni 0 mtu 1400\n"
-					  "port 1.4 fds 1 up\n"
-					  "port 0.3 fds 0 up\n"
-					  "member 1.4 in 0.2 vid 0\n"
-					  "member 0.3 in 0.2 vid 0\n"
-					  "commit\n");
+	fixture_expect(fixture,
+		       ANNOUNCED "begin 1 on 0\n" HOST "vtep 2.5 127.0.0.1:4789 fds 9, 1 receive\n"
+				 "tenant 0.1 send 1000\n"
+				 "segment 0.2 of 0.1 vni 0 mtu 1400\n"
+				 "port 1.4 fds 1 up\n"
+				 "port 0.3 fds 0 up\n"
+				 "member 1.4 in 0.2 vid 0\n"
+				 "member 0.3 in 0.2 vid 0\n"
+				 "commit\n");
 	for (i = 0; i < COUNT; i++)
 		expect_closed(fixture, pipes[i][0], pipes[i][1]);
 	assert_true(if_nametoindex("other0") > 0);

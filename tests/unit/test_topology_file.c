@@ -112,6 +112,33 @@ static void test_schema_types_scalars(void **state)
 	expect_json("version: \"1\"\n", "{\"version\":1}");
 }
 
+static void test_bandwidth(void **state)
+{
+	(void)state;
+	expect_json("version: 1\n"
+		    "tenants:\n"
+		    "  a: {send-min: 10mbit, send-burst: 64kb, receive-min: 0.5gbit,\n"
+		    "      receive-burst: 1500, weight: 3, overhead: -14}\n",
+		    "{\"version\":1,\"tenants\":{\"a\":{\"send-min\":\"10mbit\","
+		    "\"send-burst\":\"64kb\",\"receive-min\":\"0.5gbit\","
+		    "\"receive-burst\":\"1500\",\"weight\":3,\"overhead\":-14}}}");
+	expect_error("version: 1\ntenants:\n  a:\n    weight: heavy\n",
+		     "t.yaml:4: weight 'heavy' is not a number: write decimal digits, from 0 to "
+		     "4294967295");
+	expect_error("version: 1\ntenants:\n  a:\n    weight: -1\n",
+		     "t.yaml:4: weight '-1' is not a number: write decimal digits, from 0 to "
+		     "4294967295");
+	expect_error("version: 1\ntenants:\n  a:\n    send-burst: 0\n",
+		     "t.yaml:4: send-burst '0' is not a size: write 1b to 4294967295b as tc does, "
+		     "as in 1500b, 64kb or 1mb, or none");
+	expect_error("version: 1\ntenants:\n  a:\n    send-min: 7bit\n",
+		     "t.yaml:4: send-min '7bit' is not a rate: write 8bit to 1tbit as tc does, as "
+		     "in 10mbit or 1.5gbit, or none");
+	expect_error("version: 1\ntenants:\n  a:\n    overhead: 1.5\n",
+		     "t.yaml:4: overhead '1.5' is not a whole number: write decimal digits, with - "
+		     "before them if it is negative");
+}
+
 static void test_empty_maps(void **state)
 {
 	(void)state;
@@ -126,9 +153,11 @@ static void test_empty_maps(void **state)
 static void test_keys_are_strict(void **state)
 {
 	(void)state;
-	expect_error("version: 1\ntenants:\n  a:\n    sned: 1mbit\n",
-		     "t.yaml:4: there is no key 'sned' in a: use one of send, receive, segments, "
-		     "ports");
+	expect_error(
+		"version: 1\ntenants:\n  a:\n    sned: 1mbit\n",
+		"t.yaml:4: there is no key 'sned' in a: use one of send, send-min, send-burst, "
+		"receive, receive-min, receive-burst, weight, overhead, segments, "
+		"ports");
 	expect_error("version: 1\nhosts: {}\n",
 		     "t.yaml:2: there is no key 'hosts' in the file: use one of version, host, "
 		     "vtep, tenants, uplinks");
@@ -315,13 +344,19 @@ static void test_written_text(void **state)
 		"\"tenants\":{\"b\":{\"ports\":{\"t\":{\"admin\":\"down\",\"type\":\"tap\","
 		"\"mac\":\"11:22:33:44:55:56\",\"ip\":[\"10.0.0.1/24\",\"fd00::1/64\"]}}},"
 		"\"a\":{\"segments\":{\"s\":{\"fdb\":{\"02:00:00:00:00:01\":{\"port\":\"a/p\"}},"
-		"\"vlan-transparent\":false,\"vni\":5001}},\"send\":\"1gbit\"}},\"version\":1}");
+		"\"vlan-transparent\":false,\"vni\":5001}},\"overhead\":-14,\"weight\":3,"
+		"\"receive-burst\":\"1500b\",\"send-min\":\"1mbit\",\"send\":\"1gbit\"}},"
+		"\"version\":1}");
 
 	(void)state;
 	assert_string_equal(text, "version: 1\n"
 				  "tenants:\n"
 				  "  a:\n"
 				  "    send: 1gbit\n"
+				  "    send-min: 1mbit\n"
+				  "    receive-burst: 1500b\n"
+				  "    weight: 3\n"
+				  "    overhead: -14\n"
 				  "    segments:\n"
 				  "      s:\n"
 				  "        vni: 5001\n"
@@ -394,6 +429,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_contract_file),
 		cmocka_unit_test(test_schema_types_scalars),
+		cmocka_unit_test(test_bandwidth),
 		cmocka_unit_test(test_empty_maps),
 		cmocka_unit_test(test_keys_are_strict),
 		cmocka_unit_test(test_anchors_aliases_tags),
