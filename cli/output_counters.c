@@ -5,76 +5,77 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/counter.h"
+#include "cli/output_channel.h"
 #include "cli/table.h"
 
+/* A column, and how its cells come from a row's object. */
 struct counter_column {
 	const char *title;
-	const char *member;
-	const char *unit; /* of a total */
-	const char *rate_title;
-	const char *rate_unit; /* of a rate */
-	double factor;	       /* from a count a second to the rate's unit */
+	const char *member; /* of the object, or of one in it: "send.rate" */
+	const struct counter_unit *unit;
+	const char *rate_title; /* while watching; NULL: title */
+	void (*put)(struct table *table, const json_t *now, const json_t *before); /* instead */
 };
 
+static void put_limit(struct table *table, const json_t *now, const json_t *before);
+static void put_p99(struct table *table, const json_t *now, const json_t *before);
+
 static const struct counter_column tenant_columns[] = {
-	{"SEND-PACKETS", "send_packets", NULL, "SEND-PACKETS/S", "", 1},
-	{"SEND-BYTES", "send_bytes", "B", "SEND", "bit/s", 8},
-	{"RECEIVE-PACKETS", "receive_packets", NULL, "RECEIVE-PACKETS/S", "", 1},
-	{"RECEIVE-BYTES", "receive_bytes", "B", "RECEIVE", "bit/s", 8},
-	{"DROPS", "drops", NULL, "DROPS/S", "", 1},
+	{"SEND-PACKETS", "send_packets", &counter_packets, "SEND-PACKETS/S", NULL},
+	{"SEND-BYTES", "send_bytes", &counter_octets, "SEND", NULL},
+	{"RECEIVE-PACKETS", "receive_packets", &counter_packets, "RECEIVE-PACKETS/S", NULL},
+	{"RECEIVE-BYTES", "receive_bytes", &counter_octets, "RECEIVE", NULL},
+	{"DROPS", "drops", &counter_packets, "DROPS/S", NULL},
+	{.title = NULL},
+};
+
+/* What ceilings and shares did. */
+static const struct counter_column channel_columns[] = {
+	{"SEND-RATE", "send.rate", NULL, NULL, put_limit},
+	{"OFFERED", "send.offered_bytes", &counter_octets, NULL, NULL},
+	{"DROPPED", "send.dropped_packets", &counter_packets, "DROPPED/S", NULL},
+	{"MARKED", "send.marked_packets", &counter_packets, "MARKED/S", NULL},
+	{"P99", "send.delays", NULL, NULL, put_p99},
+	{"RECEIVE-RATE", "receive.rate", NULL, NULL, put_limit},
+	{"OFFERED", "receive.offered_bytes", &counter_octets, NULL, NULL},
+	{"DROPPED", "receive.dropped_packets", &counter_packets, "DROPPED/S", NULL},
+	{"MARKED", "receive.marked_packets", &counter_packets, "MARKED/S", NULL},
+	{"P99", "receive.delays", NULL, NULL, put_p99},
 	{.title = NULL},
 };
 
 static const struct counter_column segment_columns[] = {
-	{"PACKETS", "packets", NULL, "PACKETS/S", "", 1},
-	{"BYTES", "bytes", "B", "TRAFFIC", "bit/s", 8},
-	{"FLOODED", "flooded", NULL, "FLOODED/S", "", 1},
-	{"LEARNED", "learned", NULL, "LEARNED/S", "", 1},
-	{"MOVED", "moved", NULL, "MOVED/S", "", 1},
-	{"DROPS", "drops", NULL, "DROPS/S", "", 1},
+	{"PACKETS", "packets", &counter_packets, "PACKETS/S", NULL},
+	{"BYTES", "bytes", &counter_octets, "TRAFFIC", NULL},
+	{"FLOODED", "flooded", &counter_packets, "FLOODED/S", NULL},
+	{"LEARNED", "learned", &counter_packets, "LEARNED/S", NULL},
+	{"MOVED", "moved", &counter_packets, "MOVED/S", NULL},
+	{"DROPS", "drops", &counter_packets, "DROPS/S", NULL},
 	{.title = NULL},
 };
 
 static const struct counter_column port_columns[] = {
-	{"RX-PACKETS", "rx_packets", NULL, "RX-PACKETS/S", "", 1},
-	{"RX-BYTES", "rx_bytes", "B", "RX", "bit/s", 8},
-	{"TX-PACKETS", "tx_packets", NULL, "TX-PACKETS/S", "", 1},
-	{"TX-BYTES", "tx_bytes", "B", "TX", "bit/s", 8},
-	{"QUEUED", "queued", NULL, NULL, NULL, 0},
-	{"DROPS", "drops", NULL, "DROPS/S", "", 1},
+	{"RX-PACKETS", "rx_packets", &counter_packets, "RX-PACKETS/S", NULL},
+	{"RX-BYTES", "rx_bytes", &counter_octets, "RX", NULL},
+	{"TX-PACKETS", "tx_packets", &counter_packets, "TX-PACKETS/S", NULL},
+	{"TX-BYTES", "tx_bytes", &counter_octets, "TX", NULL},
+	{"QUEUED", "queued", &counter_gauge, NULL, NULL},
+	{"DROPS", "drops", &counter_packets, "DROPS/S", NULL},
 	{.title = NULL},
 };
 
 static const struct {
 	const char *key;
 	const char *title;
-	const struct counter_column *columns;
+	const struct counter_column *columns; /* beside the other kinds */
+	const struct counter_column *alone;
 } kinds[] = {
-	{"tenants", "TENANT", tenant_columns},
-	{"segments", "SEGMENT", segment_columns},
-	{"ports", "PORT", port_columns},
+	{"tenants", "TENANT", tenant_columns, channel_columns},
+	{"segments", "SEGMENT", segment_columns, segment_columns},
+	{"ports", "PORT", port_columns, port_columns},
 };
 #define KIND_COUNT (sizeof(kinds) / sizeof(kinds[0]))
-
-/* A counter, or the sum of those by reason. */
-static double count(const json_t *value)
-{
-	double sum = json_number_value(value);
-	const char *name;
-	json_t *element;
-
-	json_object_foreach ((json_t *)value, name, element)
-		sum += json_number_value(element);
-	return sum;
-}
-
-/* A counter that was reset, or an object made anew, did not run backwards. */
-static double per_second(const json_t *now, const json_t *before, double seconds)
-{
-	double difference = count(now) - count(before);
-
-	return difference > 0 && seconds > 0 ? difference / seconds : 0;
-}
 
 /* Lists are sorted, and seldom change: it is at the same place as before, or has to be searched. */
 static const json_t *find_named(const json_t *list, size_t place, const json_t *name)
@@ -91,28 +92,46 @@ static const json_t *find_named(const json_t *list, size_t place, const json_t *
 	return NULL;
 }
 
-static void put_counter(struct table *table, const struct counter_column *column,
-			const json_t *entry, const json_t *before, double seconds)
+static void put_limit(struct table *table, const json_t *now, const json_t *before)
 {
-	const json_t *value = json_object_get(entry, column->member);
+	(void)before;
+	counter_put_limit(table, now);
+}
+
+static void put_p99(struct table *table, const json_t *now, const json_t *before)
+{
+	counter_put_quantile(table, now, before, 100);
+}
+
+/* The member, or the member of a member, that the column is about. */
+static const json_t *member_of(const json_t *object, const char *member)
+{
+	const char *dot = strchr(member, '.');
+	const json_t *inner = NULL;
+
+	if (dot == NULL)
+		return json_object_get(object, member);
+	inner = json_object_getn(object, member, (size_t)(dot - member));
+	return json_object_get(inner, dot + 1);
+}
+
+static void put_cell(struct table *table, const struct counter_column *column, const json_t *entry,
+		     const json_t *before, double seconds)
+{
+	const json_t *now = member_of(entry, column->member);
+	const json_t *former = member_of(before, column->member);
 
 	table_cell(table, true);
-	if (value == NULL)
-		table_put(table, "-");
-	else if (before != NULL && column->rate_title != NULL)
-		table_put_scaled(
-			table,
-			column->factor *
-				per_second(value, json_object_get(before, column->member), seconds),
-			column->rate_unit);
-	else if (before == NULL && column->unit != NULL)
-		table_put_scaled(table, count(value), column->unit);
+	if (column->put != NULL)
+		column->put(table, now, former);
 	else
-		table_put(table, "%.0f", count(value));
+		counter_put(table, column->unit, now,
+			    before != NULL && former == NULL ? now : former, seconds);
 }
 
 /* Objects of one kind, a row each: totals at the first look, rates at the next ones. */
-static void print_kind(size_t kind, const json_t *list, const struct output_look *look)
+static void print_kind(size_t kind, const struct counter_column *columns, const json_t *list,
+		       const struct output_look *look)
 {
 	const struct counter_column *column;
 	const json_t *former = json_object_get(look->before, kinds[kind].key);
@@ -122,7 +141,7 @@ static void print_kind(size_t kind, const json_t *list, const struct output_look
 
 	table_cell(table, false);
 	table_put(table, "%s", kinds[kind].title);
-	for (column = kinds[kind].columns; column->title != NULL; column++) {
+	for (column = columns; column->title != NULL; column++) {
 		table_cell(table, true);
 		table_put(table, "%s",
 			  former != NULL && column->rate_title ? column->rate_title
@@ -137,8 +156,8 @@ static void print_kind(size_t kind, const json_t *list, const struct output_look
 		table_row(table);
 		table_cell(table, false);
 		table_put_json(table, name);
-		for (column = kinds[kind].columns; column->title != NULL; column++)
-			put_counter(table, column, entry, before, look->seconds);
+		for (column = columns; column->title != NULL; column++)
+			put_cell(table, column, entry, before, look->seconds);
 	}
 	table_finish(table, stdout);
 }
@@ -160,11 +179,11 @@ static void put_object(struct table *table, const json_t *object, const json_t *
 		if (!json_is_object(value)) {
 			table_put_json(table, value);
 		} else {
-			table_put(table, "%.0f", count(value));
+			table_put(table, "%.0f", counter_sum(value));
 		}
 		if (before != NULL && (json_is_number(value) || json_is_object(value))) {
 			table_cell(table, true);
-			table_put_scaled(table, per_second(value, former, seconds), "/s");
+			table_put_scaled(table, counter_per_second(value, former, seconds), "/s");
 		}
 		if (json_is_object(value))
 			put_object(table, value, former, seconds, depth + 1);
@@ -181,6 +200,7 @@ static void end_look(const struct output_look *look)
 void output_counters_stats(const struct output_look *look)
 {
 	struct table *table;
+	bool alone = json_object_size(look->body) == 1;
 	size_t printed = 0;
 
 	for (size_t i = 0; i < KIND_COUNT; i++) {
@@ -190,9 +210,11 @@ void output_counters_stats(const struct output_look *look)
 			continue;
 		if (printed++ > 0)
 			putchar('\n');
-		print_kind(i, list, look);
+		print_kind(i, alone ? kinds[i].alone : kinds[i].columns, list, look);
 	}
-	if (printed == 0) {
+	if (printed == 0 && output_channel_is(look->body)) {
+		output_channel(look);
+	} else if (printed == 0) {
 		table = table_new();
 		put_object(table, look->body, look->before, look->seconds, 0);
 		table_finish(table, stdout);
@@ -263,12 +285,12 @@ void output_counters_drops(const struct output_look *look)
 		table_put_json(table, packets);
 		if (look->before != NULL) {
 			table_cell(table, true);
-			table_put_scaled(
-				table,
-				per_second(packets,
-					   json_object_get(find_drop(former, drop), "packets"),
-					   look->seconds),
-				"/s");
+			table_put_scaled(table,
+					 counter_per_second(packets,
+							    json_object_get(find_drop(former, drop),
+									    "packets"),
+							    look->seconds),
+					 "/s");
 		}
 		table_cell(table, false);
 		table_put_json(table, json_object_get(drop, "reason"));

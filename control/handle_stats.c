@@ -3,31 +3,18 @@
 #include <string.h>
 
 #include "common/drop.h"
-#include "common/stats_layout.h"
+#include "control/counters.h"
 #include "control/edit.h"
 #include "control/handle.h"
+#include "control/json_channel.h"
 #include "control/json_object.h"
 #include "control/reconcile.h"
 #include "control/request.h"
-
-/*
- * Every worker writes a block of its own; a counter is the sum over the blocks. A block that is not
- * in use is not read: reading would give the sparse memory its pages. Counters whose incarnation is
- * another's are those of an object that had the index before: the datapath has not counted yet.
- */
 
 /* Which counter an answer names how. */
 struct field {
 	const char *name;
 	size_t offset;
-};
-
-/* A counted object: where it is in a worker's block, and how its counters are called. */
-struct counted {
-	struct proto_ref ref;
-	size_t offset;
-	const struct field *fields;
-	size_t drops, incarnation;
 };
 
 /* What visit() needs to add an object to a list. */
@@ -36,16 +23,12 @@ struct append {
 	json_t *list;
 };
 
-static uint64_t sum(const struct request *request, const struct counted *counted, size_t offset);
-static uint64_t block_count(const struct stats_memory *memory);
-static bool is_counted(const struct stats_memory *memory, const struct counted *counted);
-static json_t *counters_json(const struct request *request, json_t *name,
-			     const struct counted *counted);
-static json_t *drops_json(const struct request *request, const struct counted *counted);
-static struct counted count_port(const struct proto_ref *ref);
+static json_t *counters_json(json_t *name, const struct counters *counters,
+			     const struct field *fields, size_t drops);
+static uint64_t drop_count(const struct counters *counters, size_t drops, unsigned reason);
 static json_t *port_counters(const struct request *request, json_t *name,
 			     const struct proto_ref *ref);
-static json_t *worker_counters(const struct request *request, const struct counted *counted);
+static json_t *worker_counters(const struct counters *counters);
 static json_t *tenant_counters(const struct request *request, const struct model_tenant *tenant);
 static json_t *segment_counters(const struct request *request, const struct model_segment *segment);
 static int append_tenant(void *context, struct model_tenant *tenant);
@@ -157,140 +140,96 @@ int handle_drops_list(struct request *request)
 	return request_answer_list(request, "drops", append.list);
 }
 
-/* offset: of a counter within the object's */
-static uint64_t sum(const struct request *request, const struct counted *counted, size_t offset)
-{
-	const struct stats_memory *memory = reconcile_stats(request->reconcile);
-	uint64_t blocks = block_count(memory);
-	uint64_t total = 0;
-
-	if (blocks == 0 || !is_counted(memory, counted))
-		return 0;
-	for (uint64_t i = 0; i < blocks; i++) {
-		const char *object = (const char *)&memory->workers[i] + counted->offset;
-
-		total += __atomic_load_n((const uint64_t *)(object + offset), __ATOMIC_RELAXED);
-	}
-	return total;
-}
-
-/* Those that any datapath has used so far. */
-static uint64_t block_count(const struct stats_memory *memory)
-{
-	uint64_t count =
-		memory == NULL ? 0 : __atomic_load_n(&memory->worker_count, __ATOMIC_RELAXED);
-
-	return count < STATS_WORKERS ? count : STATS_WORKERS;
-}
-
-/* Whether what is counted there is the object's. */
-static bool is_counted(const struct stats_memory *memory, const struct counted *counted)
-{
-	const char *object = (const char *)&memory->workers[0] + counted->offset;
-
-	return __atomic_load_n((const uint64_t *)(object + counted->incarnation),
-			       __ATOMIC_RELAXED) == counted->ref.incarnation;
-}
-
-/* Takes name. */
-static json_t *counters_json(const struct request *request, json_t *name,
-			     const struct counted *counted)
+/* Takes name. drops: where the counts by reason are in the object. */
+static json_t *counters_json(json_t *name, const struct counters *counters,
+			     const struct field *fields, size_t drops)
 {
 	json_t *json = json_pack("{s:o}", "name", name);
+	json_t *reasons = json_object();
 
-	for (const struct field *field = counted->fields; field->name != NULL; field++)
+	for (const struct field *field = fields; field->name != NULL; field++)
 		json_object_set_new(json, field->name,
-				    request_counter(sum(request, counted, field->offset)));
-	json_object_set_new(json, "drops", drops_json(request, counted));
-	return json;
-}
-
-static json_t *drops_json(const struct request *request, const struct counted *counted)
-{
-	json_t *json = json_object();
-
+				    request_counter(counters_sum(counters, field->offset)));
 	for (unsigned reason = DROP_NONE + 1; reason < DROP_REASON_COUNT; reason++) {
-		uint64_t packets =
-			sum(request, counted, counted->drops + reason * sizeof(uint64_t));
+		uint64_t packets = drop_count(counters, drops, reason);
 
 		if (packets != 0)
-			json_object_set_new(json, drop_name(reason), request_counter(packets));
+			json_object_set_new(reasons, drop_name(reason), request_counter(packets));
 	}
+	json_object_set_new(json, "drops", reasons);
 	return json;
 }
 
-static struct counted count_port(const struct proto_ref *ref)
+static uint64_t drop_count(const struct counters *counters, size_t drops, unsigned reason)
 {
-	return (struct counted){
-		.ref = *ref,
-		.offset = offsetof(struct stats_worker, ports) +
-			  ref->index * sizeof(struct stats_port),
-		.fields = port_fields,
-		.drops = offsetof(struct stats_port, drops),
-		.incarnation = offsetof(struct stats_port, incarnation),
-	};
+	return counters_sum(counters, drops + reason * sizeof(uint64_t));
 }
 
 static json_t *port_counters(const struct request *request, json_t *name,
 			     const struct proto_ref *ref)
 {
-	struct counted counted = count_port(ref);
-	json_t *json = counters_json(request, name, &counted);
+	struct counters counters = counters_of_port(reconcile_stats(request->reconcile), ref);
+	json_t *json =
+		counters_json(name, &counters, port_fields, offsetof(struct stats_port, drops));
 
-	if (block_count(reconcile_stats(request->reconcile)) > 1)
-		json_object_set_new(json, "workers", worker_counters(request, &counted));
+	if (counters_block_count(counters.memory) > 1)
+		json_object_set_new(json, "workers", worker_counters(&counters));
 	return json;
 }
 
 /* How a port's traffic is spread over the workers. */
-static json_t *worker_counters(const struct request *request, const struct counted *counted)
+static json_t *worker_counters(const struct counters *counters)
 {
-	const struct stats_memory *memory = reconcile_stats(request->reconcile);
-	bool known = is_counted(memory, counted);
 	json_t *list = json_array();
 
-	for (uint64_t i = 0; i < block_count(memory); i++) {
-		const struct stats_port *port =
-			(const struct stats_port *)((const char *)&memory->workers[i] +
-						    counted->offset);
-		uint64_t received = __atomic_load_n(&port->rx_packets, __ATOMIC_RELAXED);
-		uint64_t sent = __atomic_load_n(&port->tx_packets, __ATOMIC_RELAXED);
+	for (uint64_t i = 0; i < counters_block_count(counters->memory); i++) {
+		uint64_t received =
+			counters_of_worker(counters, i, offsetof(struct stats_port, rx_packets));
+		uint64_t sent =
+			counters_of_worker(counters, i, offsetof(struct stats_port, tx_packets));
 
-		json_array_append_new(list,
-				      json_pack("{s:o, s:o}", "rx_packets",
-						request_counter(known ? received : 0), "tx_packets",
-						request_counter(known ? sent : 0)));
+		json_array_append_new(list, json_pack("{s:o, s:o}", "rx_packets",
+						      request_counter(received), "tx_packets",
+						      request_counter(sent)));
 	}
 	return list;
 }
 
 static json_t *tenant_counters(const struct request *request, const struct model_tenant *tenant)
 {
-	struct counted counted = {
-		.ref = tenant->ref,
-		.offset = offsetof(struct stats_worker, tenants) +
-			  tenant->ref.index * sizeof(struct stats_tenant),
-		.fields = tenant_fields,
-		.drops = offsetof(struct stats_tenant, drops),
-		.incarnation = offsetof(struct stats_tenant, incarnation),
+	const struct stats_memory *memory = reconcile_stats(request->reconcile);
+	const struct model_host *host = model_host(request->model);
+	struct counters counters = counters_of_tenant(memory, &tenant->ref);
+	struct json_channel_grant send = {
+		.channel = &tenant->bandwidth.send,
+		.weight = tenant->bandwidth.weight,
+		.capacity = host->send_capacity,
+		.share = counters_share(memory, offsetof(struct stats_memory, send_share)),
 	};
+	struct json_channel_grant receive = {
+		.channel = &tenant->bandwidth.receive,
+		.weight = tenant->bandwidth.weight,
+		.capacity = host->receive_capacity,
+		.share = counters_share(memory, offsetof(struct stats_memory, receive_share)),
+	};
+	json_t *json = counters_json(json_string(tenant->name), &counters, tenant_fields,
+				     offsetof(struct stats_tenant, drops));
 
-	return counters_json(request, json_string(tenant->name), &counted);
+	json_object_set_new(json, "send",
+			    json_channel(&counters, offsetof(struct stats_tenant, send), &send));
+	json_object_set_new(
+		json, "receive",
+		json_channel(&counters, offsetof(struct stats_tenant, receive), &receive));
+	return json;
 }
 
 static json_t *segment_counters(const struct request *request, const struct model_segment *segment)
 {
-	struct counted counted = {
-		.ref = segment->ref,
-		.offset = offsetof(struct stats_worker, segments) +
-			  segment->ref.index * sizeof(struct stats_segment),
-		.fields = segment_fields,
-		.drops = offsetof(struct stats_segment, drops),
-		.incarnation = offsetof(struct stats_segment, incarnation),
-	};
+	struct counters counters =
+		counters_of_segment(reconcile_stats(request->reconcile), &segment->ref);
 
-	return counters_json(request, json_sprintf("%s/%s", segment->tenant->name, segment->name),
-			     &counted);
+	return counters_json(json_sprintf("%s/%s", segment->tenant->name, segment->name), &counters,
+			     segment_fields, offsetof(struct stats_segment, drops));
 }
 
 static int append_tenant(void *context, struct model_tenant *tenant)
@@ -355,11 +294,12 @@ static int append_drops(void *context, struct model_port *port)
 static int append_port_drops(struct append *append, json_t *name, json_t *tenant,
 			     const struct proto_ref *ref)
 {
-	struct counted counted = count_port(ref);
+	struct counters counters =
+		counters_of_port(reconcile_stats(append->request->reconcile), ref);
 
 	for (unsigned reason = DROP_NONE + 1; reason < DROP_REASON_COUNT; reason++) {
 		uint64_t packets =
-			sum(append->request, &counted, counted.drops + reason * sizeof(uint64_t));
+			drop_count(&counters, offsetof(struct stats_port, drops), reason);
 		json_t *json;
 
 		if (packets == 0)
