@@ -10,10 +10,12 @@
 #include "cli/client.h"
 #include "cli/value.h"
 
-#define RUN_DIR_SIZE	 256 /* quoted: a socket's path is shorter */
-#define POLL_INTERVAL_NS 20000000L
-#define VTEP_PATH	 "/v1/vtep"
-#define POLL_TIMEOUT	 5.0 /* seconds that one answer may take */
+#define RUN_DIR_SIZE 256 /* quoted: a socket's path is shorter */
+/* How often to look: most changes are in effect within milliseconds, some within seconds. */
+#define POLL_INTERVAL_NS     1000000L
+#define POLL_INTERVAL_MAX_NS 16000000L
+#define VTEP_PATH	     "/v1/vtep"
+#define POLL_TIMEOUT	     5.0 /* seconds that one answer may take */
 
 static double now_seconds(void)
 {
@@ -123,7 +125,7 @@ static int look_at_ports(const struct cli *cli, const json_t *names, char text[V
 /* Returns as effect_wait() does, with what the change waits for in text. */
 static int look(const struct cli *cli, const struct effect *effect, char text[VALUE_ERROR_SIZE])
 {
-	const struct timespec interval = {.tv_nsec = POLL_INTERVAL_NS};
+	struct timespec interval = {.tv_nsec = POLL_INTERVAL_NS};
 	double deadline = now_seconds() + cli->wait;
 	int ret;
 
@@ -140,6 +142,8 @@ static int look(const struct cli *cli, const struct effect *effect, char text[VA
 		if (now_seconds() >= deadline)
 			return CLI_NOT_IN_EFFECT;
 		nanosleep(&interval, NULL);
+		if (interval.tv_nsec < POLL_INTERVAL_MAX_NS)
+			interval.tv_nsec *= 2;
 	}
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "control/counters.h"
 
+#include <stdbool.h>
+
 static bool is_counted(const struct counters *counters);
 static uint64_t load(const struct counters *counters, uint64_t worker, size_t offset);
 

@@ -12,7 +12,6 @@
  * another's are those of an object that had the index before: the datapath has not counted yet.
  */
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/proto.h"
