@@ -78,13 +78,81 @@ void account_copied(struct worker *worker, const struct packet *packet)
 		account_add(&port->copies, packet->frame_count);
 }
 
+/* What the packet's tenant has in the direction of packet->gate; NULL at a port's gate. */
+static struct stats_channel *channel_of(struct worker *worker, const struct packet *packet)
+{
+	const struct config *config = worker->config;
+	struct stats_tenant *tenant;
+
+	if (packet->tenant >= config->tenant_count ||
+	    config->tenants[packet->tenant].incarnation != packet->tenant_incarnation)
+		return NULL;
+	tenant = &worker->stats->tenants[packet->tenant];
+	if (packet->gate == SHAPER_TENANT_SEND)
+		return &tenant->send;
+	return packet->gate == SHAPER_TENANT_RECEIVE ? &tenant->receive : NULL;
+}
+
+void account_offered(struct worker *worker, const struct packet *packet)
+{
+	struct stats_channel *channel = channel_of(worker, packet);
+
+	if (channel == NULL)
+		return;
+	account_add(&channel->offered_packets, packet->frame_count);
+	account_add(&channel->offered_bytes, packet->wire_size);
+}
+
+/* The place in stats_channel.delays. */
+static unsigned delay_place(uint64_t waited)
+{
+	uint64_t steps = waited / 16000;
+	unsigned place = steps < 2 ? 1 : 64 - (unsigned)__builtin_clzll(steps);
+
+	if (waited == 0)
+		return 0;
+	return place < STATS_DELAYS ? place : STATS_DELAYS - 1;
+}
+
+void account_let_through(struct worker *worker, struct packet *packet, uint64_t waited)
+{
+	struct stats_channel *channel = channel_of(worker, packet);
+
+	if (channel != NULL) {
+		account_add(&channel->passed_packets, packet->frame_count);
+		account_add(&channel->passed_bytes, packet->wire_size);
+		account_add(&channel->delays[delay_place(waited)], packet->frame_count);
+		if ((packet->flags & PACKET_MARKED) != 0)
+			account_add(&channel->marked_packets, packet->frame_count);
+	}
+	packet->flags &= (uint8_t)~PACKET_MARKED;
+}
+
 void account_queued(struct worker *worker, const struct packet *packet, int direction)
 {
+	struct stats_channel *channel = channel_of(worker, packet);
 	struct stats_port *port = port_in(worker, packet);
+	uint64_t frames = (uint64_t)((int64_t)packet->frame_count * (int64_t)direction);
 
 	if (port != NULL)
-		account_add(&port->queued,
-			    (uint64_t)((int64_t)packet->frame_count * (int64_t)direction));
+		account_add(&port->queued, frames);
+	if (channel != NULL) {
+		account_add(&channel->queued_packets, frames);
+		account_add(&channel->queued_bytes,
+			    (uint64_t)((int64_t)packet->wire_size * (int64_t)direction));
+	}
+}
+
+void account_waiting_lost(struct worker *worker, struct packet *packet, enum drop_reason reason)
+{
+	struct stats_channel *channel = channel_of(worker, packet);
+
+	account_queued(worker, packet, -1);
+	if (channel != NULL) {
+		account_add(&channel->dropped_packets, packet->frame_count);
+		account_add(&channel->dropped_bytes, packet->wire_size);
+	}
+	account_drop(worker, packet, reason);
 }
 
 void account_lost(struct worker *worker, const struct packet *packet, uint32_t frames,

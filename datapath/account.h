@@ -80,8 +80,16 @@ void account_sent(struct worker *worker, struct account_sum sum, uint32_t port_o
 
 /* A copy beyond the first was made for another port, or a frame was made by the switch itself. */
 void account_copied(struct worker *worker, const struct packet *packet);
-/* The packet starts or stops waiting in the shaper. */
+/*
+ * A packet comes to the gate of its tenant that packet->gate says, which has a limit, or passes it
+ * after so many ns. Nothing is counted at ports' gates.
+ */
+void account_offered(struct worker *worker, const struct packet *packet);
+void account_let_through(struct worker *worker, struct packet *packet, uint64_t waited);
+/* The packet starts or stops waiting in the shaper, at packet->gate. */
 void account_queued(struct worker *worker, const struct packet *packet, int direction);
+/* The packet stops waiting, and is dropped. */
+void account_waiting_lost(struct worker *worker, struct packet *packet, enum drop_reason reason);
 /* Part of a packet that was lost in cutting it. */
 void account_lost(struct worker *worker, const struct packet *packet, uint32_t frames,
 		  enum drop_reason reason);

@@ -167,7 +167,7 @@ static void clear_queue(struct flow_memory *memory, struct flow_queue *queue)
 {
 	uint32_t id;
 
-	while ((id = turns_first(&queue->ports, memory->ports, TURN_FRONT)) != 0)
+	while (turns_first(&queue->ports, memory->ports, TURN_FRONT) != 0)
 		turns_pop(&queue->ports, memory->ports, TURN_FRONT);
 	while ((id = turns_first(&queue->ports, memory->ports, TURN_ROUND)) != 0) {
 		turns_pop(&queue->ports, memory->ports, TURN_ROUND);
@@ -307,7 +307,7 @@ static uint32_t next_port(struct flow_memory *memory, struct flow_queue *queue, 
 	while ((id = turns_first(&queue->ports, memory->ports, TURN_FRONT)) != 0) {
 		struct port *port = &memory->ports[id];
 
-		*flow = port->octets == 0 ? 0 : hurried_flow(memory, port);
+		*flow = hurried_flow(memory, port);
 		if (*flow != 0 && turn_fits(&port->turn, memory->flows[*flow].first->cost))
 			return id;
 		turns_pop(&queue->ports, memory->ports, TURN_FRONT);
@@ -343,6 +343,7 @@ static bool may_leave(struct flow_queue *queue, struct flow *flow, uint64_t now,
 	codel_signal(&flow->codel, now, parameters->interval);
 	if (!ecn_mark(packet))
 		return false;
+	packet->flags |= PACKET_MARKED;
 	queue->marked += packet->frame_count;
 	return true;
 }

@@ -33,7 +33,7 @@
 
 #define FLOW_SETS	4u
 #define FLOW_WAYS	16u
-#define FLOW_DROP_BATCH 64u /* packets that flow_queue_drop_longest() takes at most */
+#define FLOW_DROP_BATCH 8u /* packets that flow_queue_drop_longest() takes at most */
 
 /* The fields are to be read only. Zeroed memory is an empty queue. */
 struct flow_queue {
@@ -45,7 +45,7 @@ struct flow_queue {
 };
 
 struct flow_parameters {
-	uint64_t target;   /* ns that a flow's packets may wait for long: CoDel's */
+	uint64_t target;   /* ns that a flow's packets may wait for long: CoDel's; to INT64_MAX */
 	uint64_t interval; /* ns that are long: CoDel's */
 	uint32_t quantum;  /* octets of a turn; 1 … TURN_COST_MAX */
 };

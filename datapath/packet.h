@@ -48,7 +48,8 @@ enum packet_flags {
 	PACKET_TAGGED = 0x01,	/* vlan_tci holds the tag that was taken off the frame */
 	PACKET_TAG_KEPT = 0x02, /* the tag is the workload's: output puts it back */
 	PACKET_FROM_OVERLAY = 0x04,
-	PACKET_GROUP = 0x08, /* destination is multicast or broadcast */
+	PACKET_GROUP = 0x08,  /* destination is multicast or broadcast */
+	PACKET_MARKED = 0x10, /* a queue here marked it (ECN), and nobody counted that yet */
 	PACKET_IS_IPV4 = 0x20,
 	PACKET_IS_IPV6 = 0x40,
 	PACKET_FRAGMENT = 0x80, /* an IP fragment: no layer-4 header is looked at */

@@ -89,3 +89,8 @@ void pipeline_resume(struct worker *worker, struct batch *batch, enum shaper_kin
 		break;
 	}
 }
+
+void pipeline_lost(struct worker *worker)
+{
+	stage_lost(worker);
+}

@@ -12,4 +12,7 @@ void pipeline_receive(struct worker *worker, struct batch *batch);
 /* Takes what the shaper let out of a gate further on its way. */
 void pipeline_resume(struct worker *worker, struct batch *batch, enum shaper_kind kind);
 
+/* Drops what the shaper lost in the last shaper_release(). */
+void pipeline_lost(struct worker *worker);
+
 #endif

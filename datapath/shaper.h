@@ -3,9 +3,10 @@
 #define VSWITCH_DATAPATH_SHAPER_H
 
 /*
- * Rate limits by virtual clock. A gate is one limit: of a tenant or a port, in
- * one direction. A packet passes its gates one after another; at a gate that
- * is not open yet it waits in the gate's queue.
+ * Rate limits by virtual clock, guarantees and weights. A gate is one limit:
+ * of a tenant or a port, in one direction. A packet passes its gates one after
+ * another; at a gate that is not open yet it waits in the gate's queues. What
+ * an operator sees of it is in docs/shaping.md.
  *
  * How this works. A gate's clock says when the gate is free for the next
  * packet: next = max(next, now - burst) + cost / rate, in fixed-point
@@ -25,10 +26,13 @@
  * - Rounding. The clock counts 2^-8 ns. What a packet takes is rounded up or
  *   down by chance in proportion, or every 64-octet frame at 1 Tbit/s would
  *   be wrong by the same 0.05 %.
- * - Queue. One FIFO for each gate and worker; a newcomer never overtakes what
- *   waits at its worker. It is refused when it would wait longer than
- *   SHAPER_QUEUE_NS at the present rate, for what waits at all workers and the
- *   debt, but each worker has room for SHAPER_QUEUE_FRAMES packets.
+ * - Queues. Each gate has at each worker the fair queues of flow_queue.h; a
+ *   packet never overtakes one of its flow that waits at its worker. When a
+ *   newcomer would wait longer than SHAPER_QUEUE_NS at the present rate, for
+ *   what waits at all workers and the debt, the longest flow loses packets,
+ *   but each worker has room for SHAPER_QUEUE_FRAMES.
+ * - Sharing. Tenants' gates may share a capacity (share.h): a gate's rate is
+ *   then the lesser of its ceiling and of its guarantee and part.
  * - Several workers at one gate. While packets wait anywhere, newcomers queue
  *   with every worker, and a worker that had its turn stays back for 0.1 ms;
  *   otherwise the worker that is awake would starve those that sleep.
@@ -36,9 +40,9 @@
  *   credit, is worth as many octets at the new rate as it was at the old one.
  *   Workers are told by a list of the last changes, which they look at when
  *   shaper_next() makes them, every 10 ms at the latest; a gate that became
- *   unlimited empties its queue packet by packet in order, newcomers last.
- *   A queue that was filled at a higher rate is not cut: it is longer than
- *   SHAPER_QUEUE_NS until it has gone out.
+ *   unlimited empties its queues before newcomers pass.
+ *   A queue that was filled at a higher rate is not cut by the change: what
+ *   waits too long for the new rate goes as newcomers need its room.
  * - Order and turns. Gates are served in the order of their time, to 8 us;
  *   one that released 8 packets goes to the back of all that are due.
  *   Nothing goes out early, and nothing more than 8 us late by itself.
@@ -47,10 +51,6 @@
  * workers pass packets. struct shaper_worker belongs to one worker.
  * Time is CLOCK_MONOTONIC in nanoseconds, or any synthetic clock. Gates and
  * queues that are never used take no memory but address space.
- *
- * A policy (guarantees, weights) will dock here: it calls shaper_set() with
- * granted rates, every few milliseconds. Flow queues will replace a gate's
- * FIFO inside shaper_worker.
  */
 
 #include <stdbool.h>
@@ -67,13 +67,13 @@ enum shaper_kind {
 	SHAPER_KIND_COUNT
 };
 
-#define SHAPER_BURST_NS	    4000000ull	/* what a late worker makes up for */
-#define SHAPER_REST_NS	    500000ull	/* … less for one that rested and shares a capacity */
-#define SHAPER_QUEUE_NS	    50000000ull /* a queue's bound, in time at the gate's rate … */
-#define SHAPER_QUEUE_FRAMES 2u		/* … but always room for so many packets */
-#define SHAPER_QUANTUM_NS   1000000ull	/* a super-packet that takes longer is cut first */
+#define SHAPER_BURST_NS	    4000000ull	 /* what a late worker makes up for */
+#define SHAPER_REST_NS	    500000ull	 /* … less for one that rested and shares a capacity */
+#define SHAPER_QUEUE_NS	    100000000ull /* a queue's bound, in time at the gate's rate … */
+#define SHAPER_QUEUE_FRAMES 16u		 /* … but so many packets may always take longer */
+#define SHAPER_QUANTUM_NS   1000000ull	 /* a super-packet that takes longer is cut first */
 
-enum shaper_verdict { SHAPER_PASS, SHAPER_QUEUED, SHAPER_FULL };
+enum shaper_verdict { SHAPER_PASS, SHAPER_QUEUED };
 
 /* What a gate may do. */
 struct shaper_limits {
@@ -115,7 +115,13 @@ uint64_t shaper_share(const struct shaper *shaper, enum shaper_kind kind);
  */
 uint32_t shaper_quantum(const struct shaper *shaper, enum shaper_kind kind, uint32_t index);
 
+/* Returns NULL when out of memory. */
 struct shaper_worker *shaper_worker_new(struct shaper *shaper);
+/*
+ * Lets so many packets and octets wait at most; at first there is no bound. One gate takes no more
+ * than half of it, since it may only take what is left free.
+ */
+void shaper_worker_bound(struct shaper_worker *worker, uint32_t packets, uint64_t octets);
 /* Every queue must be empty: see shaper_drain(). */
 void shaper_worker_free(struct shaper_worker *worker);
 
@@ -125,9 +131,14 @@ bool shaper_is_idle(const struct shaper_worker *worker, enum shaper_kind kind);
 bool shaper_is_open(const struct shaper_worker *worker, enum shaper_kind kind, uint32_t index);
 
 /*
- * Offers a packet, which costs wire_size octets. SHAPER_PASS: charged, the caller goes on with it.
- * SHAPER_QUEUED: it waits, the shaper owns it. SHAPER_FULL: the queue is full, the caller drops it.
- * An unlimited gate costs one load; while anything waits at the worker, two.
+ * Octets that a source which can wait should deliver for the gate now, so that what waits here is
+ * enough to use the rate, and too little to be told to slow down; 0: it should wait.
+ */
+uint64_t shaper_room(const struct shaper_worker *worker, enum shaper_kind kind, uint32_t index);
+
+/*
+ * Offers a packet, which costs packet->cost octets. SHAPER_PASS: charged, the caller goes on with
+ * it. SHAPER_QUEUED: it waits, the shaper owns it; others, or itself, may have been lost for it.
  */
 enum shaper_verdict shaper_offer(struct shaper_worker *worker, enum shaper_kind kind,
 				 uint32_t index, struct packet *packet, uint64_t now);
@@ -147,6 +158,13 @@ void shaper_turn(struct shaper_worker *worker, uint64_t now);
  */
 bool shaper_release(struct shaper_worker *worker, uint64_t now, struct batch *batch,
 		    enum shaper_kind *kind);
+
+/*
+ * Moves the packets that were lost since the last call into list, uncharged: packet->gate says at
+ * which kind of gate, and packet->drop why: DROP_QUEUE_DELAY, DROP_PORT_GONE, or DROP_NONE for want
+ * of room. To be called after shaper_offer() and shaper_release().
+ */
+void shaper_take_lost(struct shaper_worker *worker, struct packet_list *list);
 
 /*
  * The time at which shaper_release() has something to do next; UINT64_MAX: nothing waits. While

@@ -2,8 +2,12 @@
 #include "datapath/share.h"
 
 #define PART_SHIFT 16
-#define BALANCE_NS 4000000	/* in which what is too much or too little is made up for */
-#define IDLE_NS	   100000000ull /* after so long what was measured says nothing any more */
+/* In which what is too much or too little is made up for: some time, and what so many bits take …
+ */
+#define BALANCE_NS   2000000ull
+#define BALANCE_BITS 3000000ull
+#define FRAME_BITS   12112ull /* … or in which every gate that contends passes four of these */
+#define IDLE_NS	     100000000ull /* after so long what was measured says nothing any more */
 
 void share_init(struct share *share)
 {
@@ -64,7 +68,7 @@ static void divide(struct share *share, uint64_t least)
 	/* What was too much is made up for by a quarter at most. */
 	part += share->balance < -(int64_t)(capacity / 4) ? -(int64_t)(capacity / 4)
 							  : share->balance;
-	part = (part << PART_SHIFT) / share->weight;
+	part = part * (1 << PART_SHIFT) / share->weight;
 	if (part < (__int128)least)
 		part = least;
 	set_part(share, part > full ? full : (uint64_t)part);
@@ -92,6 +96,7 @@ static void contribute(struct share *share, struct gate *gate)
 	part->weight = weight == 0 ? 1 : weight;
 	part->min = atomic_load_explicit(&limits->min, memory_order_relaxed);
 	part->ceiling = atomic_load_explicit(&limits->ceiling, memory_order_relaxed);
+	share->gates++;
 	if (is_capped(part, share_now(share))) {
 		share->ceiling += part->ceiling;
 		atomic_store_explicit(&part->state, SHARE_CAPPED, memory_order_relaxed);
@@ -107,6 +112,7 @@ static void withdraw(struct share *share, struct gate *gate)
 {
 	struct gate_part *part = &gate->part;
 
+	share->gates--;
 	if (atomic_load_explicit(&part->state, memory_order_relaxed) == SHARE_CAPPED) {
 		share->ceiling -= part->ceiling;
 	} else {
@@ -201,6 +207,7 @@ void share_set_capacity(struct share *share, uint64_t capacity, uint64_t now)
 		atomic_store_explicit(&share->capacity, capacity, memory_order_release);
 		atomic_fetch_add_explicit(&share->rise_count, 1, memory_order_release);
 		share->others = share->balance = 0;
+		divide(share, 1);
 		look(share, now);
 		atomic_store_explicit(&share->turn, now + SHARE_TURN_NS, memory_order_relaxed);
 	}
@@ -215,6 +222,22 @@ static int64_t bit_rate(uint64_t octets, uint64_t ns)
 	if ((int64_t)octets <= 0)
 		return 0;
 	return rate > INT64_MAX ? INT64_MAX : (int64_t)rate;
+}
+
+/*
+ * How long to take for making up. Where a turn has few packets, one more or less is much of it, and
+ * it takes more turns to tell. And a gate is charged at the share of that moment: until all have
+ * been, what passes does not show what the share does, and who makes up faster than that goes on
+ * to take too much, and then too little.
+ */
+static uint64_t balance_time(const struct share *share, int64_t capacity)
+{
+	unsigned __int128 second = 1000000000, bits = BALANCE_BITS;
+	unsigned __int128 time = BALANCE_NS + bits * second / (uint64_t)capacity;
+	unsigned __int128 round = share->gates * 4 * FRAME_BITS * second / (uint64_t)capacity;
+
+	time = round > time ? round : time;
+	return time > IDLE_NS * 100 ? IDLE_NS * 100 : (uint64_t)time;
 }
 
 /* Measures what passed since the last turn. Returns all of it, in bit/s. */
@@ -233,7 +256,8 @@ static int64_t measure(struct share *share, int64_t capacity, uint64_t now)
 		return used + free;
 	}
 	share->others += (free - share->others) / 2;
-	share->balance += (int64_t)((__int128)(capacity - used - free) * elapsed / BALANCE_NS);
+	share->balance += (int64_t)((__int128)(capacity - used - free) * elapsed /
+				    balance_time(share, capacity));
 	if (share->balance > capacity)
 		share->balance = capacity;
 	if (share->balance < -capacity)

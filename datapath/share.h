@@ -30,7 +30,7 @@
 #include "datapath/gate.h"
 
 #define SHARE_TURN_NS	2000000ull
-#define SHARE_LEAVE_NS (2 * SHARE_TURN_NS)
+#define SHARE_LEAVE_NS	(2 * SHARE_TURN_NS)
 #define SHARE_WORKERS	16u
 #define SHARE_FULL_PART (UINT64_MAX >> 16)
 
@@ -49,7 +49,8 @@ struct share {
 	_Atomic uint64_t rise_count; /* of turns in which the part was doubled or more */
 
 	pthread_mutex_t lock; /* what follows */
-	uint64_t weight, min; /* of gates that contend below their ceilings */
+	uint32_t gates;	      /* that contend */
+	uint64_t weight, min; /* of those below their ceilings */
 	uint64_t ceiling;     /* of those that are at it */
 	uint64_t looked, looked_contending, looked_others;
 	int64_t others;	 /* what gates that do not contend use, bit/s, an average */

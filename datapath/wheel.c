@@ -141,6 +141,11 @@ uint32_t wheel_pop(struct wheel *wheel, uint64_t now)
 
 	if (wheel->count == 0)
 		return WHEEL_NONE;
+	if (current >= wheel->base + WHEEL_SLOTS) {
+		/* All are due, and what is put back must not go where time has passed by. */
+		wheel_expire(wheel);
+		wheel->base = current - (current - wheel->base) % WHEEL_SLOTS;
+	}
 	tick = first_tick(wheel);
 	if (tick > current) {
 		/* Everything before is empty: the horizon moves on. */

@@ -20,6 +20,8 @@
 #define NS_PER_SECOND  1000000000u
 #define BOOT_REVIEW_NS 100000000u
 
+#define SOURCE_FRAME 1514u /* what a source that can wait is taken to deliver */
+
 #define LOOK_NS	      50000u /* how long busy queues may keep others from being noticed */
 #define SPIN_LEAST_NS 1000u  /* where spinning begins when it would have paid … */
 #define SPIN_MOST_NS  5000u  /* … and what it may grow to: what a sleep and a wake-up cost */
@@ -39,6 +41,7 @@ int worker_init(struct worker *worker, unsigned index, struct worker_shared *sha
 	worker->gates = shaper_worker_new(shared->shaper);
 	if (worker->gates == NULL)
 		goto free_pool;
+	shaper_worker_bound(worker->gates, WORKER_WAITING_MAX, WORKER_WAITING_OCTETS_MAX);
 	error = receiver_init(&worker->receiver, worker->pool);
 	if (error < 0)
 		goto free_gates;
@@ -70,8 +73,7 @@ void worker_fini(struct worker *worker)
 	shaper_drain_all(worker->gates, &waiting);
 	worker_begin_turn(worker);
 	while ((packet = packet_list_pop(&waiting)) != NULL) {
-		account_queued(worker, packet, -1);
-		account_drop(worker, packet, DROP_RESTART);
+		account_waiting_lost(worker, packet, DROP_RESTART);
 	}
 	close(worker->epoll_fd);
 	close(worker->stop_fd);
@@ -148,6 +150,18 @@ int worker_add_queue(struct worker *worker, const struct port *port, unsigned qu
 											    : 0;
 }
 
+/* Has epoll look at a queue or not; does nothing when the main thread took it away meanwhile. */
+static void watch_queue(struct worker *worker, const struct port *port, unsigned queue,
+			uint32_t events)
+{
+	struct epoll_event event = {
+		.events = events,
+		.data.u64 = queue_token(&port->ref, queue),
+	};
+
+	epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, wait_fd(port, queue), &event);
+}
+
 void worker_remove_queue(struct worker *worker, const struct port *port, unsigned queue)
 {
 	/* A worker that found the port lost has removed it already. */
@@ -185,16 +199,82 @@ static void port_lost(struct worker *worker, struct port *port, unsigned queue, 
 	worker_note(worker, &event);
 }
 
-bool worker_receive(struct worker *worker, uint32_t index, uint32_t incarnation, unsigned queue)
+/* The port with that queue; NULL: it has gone since. */
+static const struct config_port *find_queue(const struct worker *worker, uint32_t index,
+					    uint32_t incarnation, unsigned queue)
 {
 	const struct config_port *port = config_port(worker->config, index);
+
+	if (port == NULL || port->incarnation != incarnation || port->port == NULL ||
+	    queue >= port->port->receive_count)
+		return NULL;
+	return port;
+}
+
+/* Packets that a source which can wait should deliver now. */
+static unsigned source_room(const struct worker *worker, const struct config_port *port,
+			    uint32_t index)
+{
+	uint64_t room = shaper_room(worker->gates, SHAPER_PORT_SEND, index), packets;
+
+	if (port->tenant != PROTO_NO_INDEX) {
+		uint64_t tenant = shaper_room(worker->gates, SHAPER_TENANT_SEND, port->tenant);
+
+		room = tenant < room ? tenant : room;
+	}
+	packets = room / SOURCE_FRAME + (room % SOURCE_FRAME != 0);
+	return packets < BATCH_SIZE ? (unsigned)packets : BATCH_SIZE;
+}
+
+/* Leaves a source's packets where they are until resume_held(). Returns whether it is so. */
+static bool hold(struct worker *worker, const struct config_port *port, unsigned queue)
+{
+	if (worker->held_count == WORKER_HELD_MAX)
+		return false;
+	watch_queue(worker, port->port, queue, 0);
+	worker->held[worker->held_count++] = queue_token(&port->port->ref, queue);
+	return true;
+}
+
+/* Looks at queues again whose source waited for room in the shaper. */
+static void resume_held(struct worker *worker)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < worker->held_count; i++) {
+		uint64_t token = worker->held[i];
+		uint32_t index = (uint32_t)token >> QUEUE_BITS;
+		unsigned queue = (unsigned)token & ((1u << QUEUE_BITS) - 1);
+		const struct config_port *port =
+			find_queue(worker, index, (uint32_t)(token >> 32), queue);
+
+		if (port == NULL)
+			continue;
+		if (source_room(worker, port, index) == 0)
+			worker->held[kept++] = token;
+		else
+			watch_queue(worker, port->port, queue, EPOLLIN);
+	}
+	worker->held_count = kept;
+}
+
+bool worker_receive(struct worker *worker, uint32_t index, uint32_t incarnation, unsigned queue)
+{
+	/* The port may have gone since the kernel reported it. */
+	const struct config_port *port = find_queue(worker, index, incarnation, queue);
 	struct batch batch;
 	int more;
 
-	/* The port may have gone since the kernel reported it. */
-	if (port == NULL || port->incarnation != incarnation || port->port == NULL ||
-	    queue >= port->port->receive_count)
+	if (port == NULL)
 		return false;
+	worker->receiver.batch_max = BATCH_SIZE;
+	if (port->port->source_waits) {
+		unsigned room = source_room(worker, port, index);
+
+		if (room == 0 && hold(worker, port, queue))
+			return false;
+		worker->receiver.batch_max = room == 0 ? 1 : room;
+	}
 	do {
 		batch.count = 0;
 		more = port->port->ops->receive(port->port, queue, &worker->receiver, &batch);
@@ -210,6 +290,24 @@ bool worker_receive(struct worker *worker, uint32_t index, uint32_t incarnation,
 	return more == PORT_MORE;
 }
 
+/* Written only when it changed: several workers would else fight for the line. */
+/* clang-tidy does not see the store. NOLINTNEXTLINE(readability-non-const-parameter) */
+static void tell(uint64_t *place, uint64_t share)
+{
+	if (__atomic_load_n(place, __ATOMIC_RELAXED) != share)
+		__atomic_store_n(place, share, __ATOMIC_RELAXED);
+}
+
+/* What each weight gets now is for all to see; who of the workers says so does not matter. */
+static void tell_shares(struct worker *worker)
+{
+	struct stats_memory *stats = worker->shared->stats;
+	const struct shaper *shaper = worker->shared->shaper;
+
+	tell(&stats->send_share, shaper_share(shaper, SHAPER_TENANT_SEND));
+	tell(&stats->receive_share, shaper_share(shaper, SHAPER_TENANT_RECEIVE));
+}
+
 void worker_release(struct worker *worker)
 {
 	struct batch batch = {0};
@@ -220,6 +318,8 @@ void worker_release(struct worker *worker)
 		pipeline_resume(worker, &batch, kind);
 		batch.count = 0;
 	}
+	pipeline_lost(worker);
+	tell_shares(worker);
 }
 
 /*
@@ -326,6 +426,7 @@ static void *run(void *context)
 	while (begin_with_work(worker)) {
 		receive_busy(worker);
 		worker_release(worker);
+		resume_held(worker);
 		worker_end_turn(worker);
 		quiet_point(worker->shared);
 	}

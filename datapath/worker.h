@@ -49,6 +49,7 @@ struct worker_shared {
 };
 
 #define WORKER_BUSY_MAX 64u
+#define WORKER_HELD_MAX 64u
 
 struct worker {
 	unsigned index;
@@ -68,6 +69,10 @@ struct worker {
 	/* Queues that are received from in turns: tokens of those that had something lately. */
 	uint64_t busy[WORKER_BUSY_MAX];
 	unsigned busy_count;
+	/* Queues whose source waits until there is room in the shaper: epoll does not look at them.
+	 */
+	uint64_t held[WORKER_HELD_MAX];
+	unsigned held_count;
 	uint64_t looked;  /* when epoll was asked last, ns */
 	uint64_t worked;  /* when there was something to do last, ns */
 	uint64_t spin_ns; /* how long to look before sleeping */
@@ -81,6 +86,9 @@ struct worker {
 
 #define WORKER_PACKETS_MAX 65536u
 #define WORKER_BUFFERS_MAX 4096u
+/* Of these, what may wait in the shaper; the rest is for what is under way. */
+#define WORKER_WAITING_MAX	  (WORKER_PACKETS_MAX / 4 * 3)
+#define WORKER_WAITING_OCTETS_MAX ((uint64_t)WORKER_BUFFERS_MAX * 48 * 1024)
 
 /* Makes a worker that is not running. Returns 0 or a negative errno. */
 int worker_init(struct worker *worker, unsigned index, struct worker_shared *shared);

@@ -78,9 +78,7 @@ struct port_ops {
 	/*
 	 * Sends packets, which stay the caller's, and writes for each 0 or the enum drop_reason why
 	 * the kernel did not take it. Of a super-packet of which only some frames went out it says
-	 * in packet->lost_frames how many, the last ones, did not. A port type whose source can
-	 * wait may hold packets back before receive() instead of dropping here; none of the present
-	 * types can.
+	 * in packet->lost_frames how many, the last ones, did not.
 	 */
 	void (*transmit)(struct port *port, const struct config *config, unsigned queue,
 			 struct packet **packets, unsigned count, uint8_t *results);
@@ -95,7 +93,12 @@ struct port {
 	uint32_t receive_count; /* queues that are received from; a memory port's has no descriptor
 				 */
 	int fds[PORT_FDS_MAX];
-	int wait_fd;   /* what is ready when there is something to receive; -1: the queue's own */
+	int wait_fd; /* what is ready when there is something to receive; -1: the queue's own */
+	/*
+	 * What is not received is not lost but waits at its source: no more is received than the
+	 * shaper has room for (receiver->batch_max). Set by open() or configure().
+	 */
+	bool source_waits;
 	bool attached; /* its queues were given to workers; main thread only */
 	void *private;
 };

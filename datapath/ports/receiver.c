@@ -10,6 +10,7 @@ int receiver_init(struct receiver *receiver, struct packet_pool *pool)
 {
 	memset(receiver, 0, sizeof(*receiver));
 	receiver->pool = pool;
+	receiver->batch_max = BATCH_SIZE;
 	receiver->last_resort = packet_buffer_new(pool);
 	if (receiver->last_resort == NULL)
 		return -ENOMEM;

@@ -28,6 +28,7 @@ struct receiver_slot {
 
 struct receiver {
 	struct packet_pool *pool;
+	unsigned batch_max; /* packets to receive at once from a port whose source waits */
 	struct receiver_slot slots[BATCH_SIZE];
 	struct mmsghdr messages[BATCH_SIZE];
 	struct packet_buffer *last_resort; /* nothing that lies there is kept */

@@ -95,7 +95,8 @@ int replay_receive(struct replay *replay, struct receiver *receiver, struct batc
 	now = (uint64_t)clock.tv_sec * NS_PER_SECOND + (uint64_t)clock.tv_nsec;
 	if (replay->capture == NULL && !replay->over)
 		result = start(replay, now);
-	while (result > 0 && !replay->over && !batch_full(batch) && bytes < RECEIVER_BYTES_MAX) {
+	while (result > 0 && !replay->over && batch->count < receiver->batch_max &&
+	       bytes < RECEIVER_BYTES_MAX) {
 		uint64_t stamp = replay->stamp;
 		uint32_t size = replay->header->caplen;
 

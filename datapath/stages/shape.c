@@ -49,17 +49,35 @@ static void cut(struct worker *worker, struct packet *packet, uint32_t quantum,
 		account_lost(worker, &former, lost_frames, DROP_NO_BUFFER);
 }
 
+/* What the gate charges for the packet: its frames, and what its tenant's overhead adds to each. */
+static uint32_t cost_of(const struct config *config, const struct packet *packet)
+{
+	int64_t cost = packet->wire_size;
+
+	if (packet->tenant < config->tenant_count)
+		cost += (int64_t)config->tenants[packet->tenant].overhead * packet->frame_count;
+	if (cost < packet->frame_count)
+		return packet->frame_count == 0 ? 1 : packet->frame_count;
+	return (uint32_t)cost;
+}
+
 /* Offers the pieces of one packet, in order; what passes is added to out. */
 static void offer(struct worker *worker, struct packet_list *pieces, enum shaper_kind kind,
 		  uint32_t gate, struct batch *out,
 		  void (*next)(struct worker *worker, struct batch *batch))
 {
+	bool open = shaper_is_open(worker->gates, kind, gate);
 	struct packet *piece;
 
 	while ((piece = packet_list_pop(pieces)) != NULL) {
 		piece->gate = (uint8_t)kind;
+		piece->cost = cost_of(worker->config, piece);
+		if (!open)
+			account_offered(worker, piece);
 		switch (shaper_offer(worker->gates, kind, gate, piece, worker->now)) {
 		case SHAPER_PASS:
+			if (!open)
+				account_let_through(worker, piece, 0);
 			batch_add(out, piece);
 			if (batch_full(out)) {
 				next(worker, out);
@@ -67,12 +85,29 @@ static void offer(struct worker *worker, struct packet_list *pieces, enum shaper
 			}
 			break;
 		case SHAPER_QUEUED:
+			/* The gate was given a limit meanwhile. */
+			if (open)
+				account_offered(worker, piece);
 			account_queued(worker, piece, 1);
-			break;
-		case SHAPER_FULL:
-			account_drop(worker, piece, full_reason(kind));
+			stage_lost(worker);
 			break;
 		}
+	}
+}
+
+void stage_lost(struct worker *worker)
+{
+	struct packet_list lost;
+	struct packet *packet;
+
+	packet_list_init(&lost);
+	shaper_take_lost(worker->gates, &lost);
+	while ((packet = packet_list_pop(&lost)) != NULL) {
+		enum drop_reason reason = packet->drop;
+
+		if (reason == DROP_NONE)
+			reason = full_reason(packet->gate);
+		account_waiting_lost(worker, packet, reason);
 	}
 }
 
@@ -148,6 +183,7 @@ void stage_recheck(struct worker *worker, struct batch *batch)
 		const struct config_port *out = config_port(config, packet->port_out);
 
 		account_queued(worker, packet, -1);
+		account_let_through(worker, packet, worker->now - packet->queued_at);
 		/* A port that it leaves by is only known behind the lookup. */
 		if (in == NULL || in->incarnation != packet->port_in_incarnation ||
 		    !account_segment_known(worker, packet) ||

@@ -50,6 +50,9 @@ void stage_shape(struct worker *worker, struct batch *batch, enum shaper_kind ki
 /* Drops what came out of a shaper and whose ports, segment or tenant are gone since. */
 void stage_recheck(struct worker *worker, struct batch *batch);
 
+/* Drops and counts what was lost while it waited in the shaper. */
+void stage_lost(struct worker *worker);
+
 /* Tags, finishes offloads that the port does not take, and sends. Empties the batch. */
 void stage_output(struct worker *worker, struct batch *batch);
 

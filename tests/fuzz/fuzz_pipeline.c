@@ -6,8 +6,9 @@
  * An input is a row of steps. A step is an octet: 0 … 5 receives a frame at that port (a virtio-net
  * header of 10 octets, 2 octets of size, little-endian, and so many octets of frame; where the
  * input ends early, the frame goes on with zeros); 6 moves the clock by so many 16 us as the next
- * octet says; 7 sets a rate (an octet for the gate, and one for the rate); 8 removes a port or
- * brings it back. Larger octets are taken modulo 9.
+ * octet says; 7 sets a rate (an octet for the gate, or from 240 on for a capacity, and one for the
+ * rate; from 128 on that is what a tenant is guaranteed, and it weighs and may burst more); 8
+ * removes a port or brings another in its place. Larger octets are taken modulo 9.
  */
 
 #include <setjmp.h>
@@ -136,6 +137,8 @@ static void drain(struct rig *rig)
 {
 	uint64_t waiting;
 
+	rig_capacity(rig, SHAPER_TENANT_SEND, 0);
+	rig_capacity(rig, SHAPER_TENANT_RECEIVE, 0);
 	for (uint32_t kind = 0; kind < SHAPER_KIND_COUNT; kind++) {
 		for (uint32_t index = 0; index < PORTS; index++)
 			rig_rate(rig, (enum shaper_kind)kind, index, 0);
@@ -152,8 +155,7 @@ static void change_port(struct rig *rig, uint32_t port)
 	if (is_there(rig, port)) {
 		rig_remove_port(rig, port);
 	} else {
-		/* It has the incarnation that it had: nothing of its former life may be left. */
-		drain(rig);
+		rig->life++;
 		memset(&rig->worker.stats->ports[port], 0, sizeof(struct stats_port));
 		add_port(rig, port);
 	}
@@ -184,9 +186,26 @@ static void reset(struct rig *rig)
 	rig->worker.event_count = 0;
 }
 
-static void step(struct rig *rig, struct input *input)
+static void set_limit(struct rig *rig, uint8_t gate, uint8_t which)
 {
 	static const uint64_t rates[] = {0, 64000, 1000000, 50000000, 1000000000};
+	enum shaper_kind kind = (enum shaper_kind)(gate % SHAPER_KIND_COUNT);
+	bool tenants = kind == SHAPER_TENANT_SEND || kind == SHAPER_TENANT_RECEIVE;
+	struct shaper_limits limits = {.rate = rates[which % 5]};
+
+	if (gate >= 240) {
+		rig_capacity(rig, gate % 2 == 0 ? SHAPER_TENANT_SEND : SHAPER_TENANT_RECEIVE,
+			     limits.rate);
+		return;
+	}
+	if (which >= 128 && tenants)
+		limits = (struct shaper_limits){
+			.min = limits.rate, .burst = which * 100u, .weight = which % 16};
+	rig_limit(rig, kind, gate / SHAPER_KIND_COUNT % PORTS, &limits);
+}
+
+static void step(struct rig *rig, struct input *input)
+{
 	uint8_t what = take(input) % 9, gate;
 
 	switch (what) {
@@ -195,8 +214,7 @@ static void step(struct rig *rig, struct input *input)
 		break;
 	case 7:
 		gate = take(input);
-		rig_rate(rig, (enum shaper_kind)(gate % SHAPER_KIND_COUNT),
-			 gate / SHAPER_KIND_COUNT % PORTS, rates[take(input) % 5]);
+		set_limit(rig, gate, take(input));
 		break;
 	case 8:
 		change_port(rig, take(input) % PORTS);

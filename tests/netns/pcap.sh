@@ -88,6 +88,24 @@ for form in ns pcap swapped; do
 	check_between "$form: 1.999 s within 2 %" 1.959 "$(pcap seconds "$LAB_DIR/rate.dump")" 2.039
 done
 
+# ---- a ceiling: the file waits, and nothing is dropped ----
+pcap make "$FILES/waits.pcap" 4000 1000 0
+ctl s port del acme/in
+ctl s tenant set acme --send 50mbit
+dump_start waits.dump
+check "as fast as it goes, below ceilings" ctl s port add acme/in --type pcap --segment web --read waits.pcap \
+	--replay max --send 40mbit
+check "it ends" wait_until 10 reason_is acme/in "replay finished"
+all_went_out() {
+	[ "$(port_counter s acme/in rx_packets) $(port_counter s acme/in queued)" = "4000 0" ]
+}
+check "all of it arrives" wait_until 5 all_went_out
+dump_end
+check_is "every frame arrived once, in order" \
+	"4000 first 0 last 3999 missing 0 repeated 0 reordered 0" "$(pcap numbers "$LAB_DIR/waits.dump")"
+check_between "in the ceiling's time, 0.796 s" 0.780 "$(pcap seconds "$LAB_DIR/waits.dump")" 0.850
+ctl s tenant set acme --send none
+
 # ---- the rate is changed, and the port goes down, while it replays ----
 pcap make "$FILES/long.pcap" 1000 1000 3600000000
 ctl s port del acme/in

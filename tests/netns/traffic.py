@@ -16,6 +16,7 @@
 """
 
 import hashlib
+import os
 import random
 import socket
 import struct
@@ -121,6 +122,8 @@ def count(port):
 
 
 def number(address, port, seconds, rate, size, burst="1"):
+    # A sender that changes the processor may overtake itself in the kernel's queues, one for each.
+    os.sched_setaffinity(0, {random.choice(sorted(os.sched_getaffinity(0)))})
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sender.connect((address, int(port)))
     total, step = int(float(seconds) * int(rate)), int(burst)

@@ -84,6 +84,21 @@ uint64_t rig_all_drops(const struct rig *rig, uint32_t port)
 	return sum;
 }
 
+static void check_channel(const struct stats_channel *channel)
+{
+	uint64_t delays = 0;
+
+	for (unsigned i = 0; i < STATS_DELAYS; i++)
+		delays += channel->delays[i];
+	assert_int_equal(channel->passed_packets, delays);
+	assert_int_equal(channel->offered_packets, channel->passed_packets +
+							   channel->queued_packets +
+							   channel->dropped_packets);
+	assert_int_equal(channel->offered_bytes,
+			 channel->passed_bytes + channel->queued_bytes + channel->dropped_bytes);
+	assert_true(channel->marked_packets <= channel->passed_packets);
+}
+
 void rig_check(const struct rig *rig)
 {
 	const struct config *config = rig->shared.config;
@@ -94,6 +109,12 @@ void rig_check(const struct rig *rig)
 
 		assert_int_equal(port->rx_packets + port->copies,
 				 port->forwarded + port->queued + rig_all_drops(rig, i));
+	}
+	for (uint32_t i = 0; config != NULL && i < config->tenant_count; i++) {
+		const struct stats_tenant *tenant = &rig->shared.stats->workers[0].tenants[i];
+
+		check_channel(&tenant->send);
+		check_channel(&tenant->receive);
 	}
 	/* The receiver holds a packet and a buffer for each message of a batch. */
 	if (shaper_backlog(rig->worker.gates, &waiting) == 0)
@@ -144,7 +165,12 @@ static struct port *port_of(uint32_t index, const struct port_ops *ops, void *pr
 
 void rig_tenant(struct rig *rig, uint32_t index)
 {
-	struct proto_tenant record = {.ref = ref(index)};
+	rig_tenant_overhead(rig, index, 0);
+}
+
+void rig_tenant_overhead(struct rig *rig, uint32_t index, int32_t overhead)
+{
+	struct proto_tenant record = {.ref = ref(index), .overhead = overhead};
 
 	assert_int_equal(config_set_tenant(editing(rig), &record), 0);
 }
@@ -164,9 +190,20 @@ void rig_segment(struct rig *rig, uint32_t index, uint32_t tenant, uint32_t vni,
 	assert_int_equal(config_set_segment(editing(rig), &record), 0);
 }
 
+/* Ports' incarnations are the test's to choose; of what is there it is read. */
+static struct proto_ref ref_of_port(const struct rig *rig, uint32_t index)
+{
+	const struct config *config = rig->config == NULL ? rig->shared.config : rig->config;
+	const struct config_port *port = config_port(config, index);
+
+	if (port != NULL)
+		return (struct proto_ref){index, port->incarnation};
+	return (struct proto_ref){index, index + 1000 + rig->life};
+}
+
 void rig_port(struct rig *rig, uint32_t index, uint32_t tenant, uint32_t features)
 {
-	struct proto_ref name = ref(index);
+	struct proto_ref name = ref_of_port(rig, index);
 	struct port *port;
 
 	assert_int_equal(port_new(&port, PROTO_PORT_MEMORY, &name, NULL, 0), 0);
@@ -183,7 +220,7 @@ void rig_port_of(struct rig *rig, uint32_t index, uint32_t tenant, const struct 
 static void put_port(struct rig *rig, uint32_t index, uint32_t tenant, struct port *port)
 {
 	struct proto_port record = {
-		.ref = ref(index),
+		.ref = ref_of_port(rig, index),
 		.tenant = tenant == RIG_UPLINK ? (struct proto_ref){RIG_UPLINK, 0} : ref(tenant),
 		.type = PROTO_PORT_MEMORY,
 		.flags = PROTO_PORT_ADMIN_UP,
@@ -200,14 +237,15 @@ void rig_port_admin(struct rig *rig, uint32_t index, bool up)
 
 void rig_member(struct rig *rig, uint32_t port, uint32_t segment, uint16_t vid)
 {
-	struct proto_member record = {.port = ref(port), .segment = ref(segment), .vid = vid};
+	struct proto_member record = {
+		.port = ref_of_port(rig, port), .segment = ref(segment), .vid = vid};
 
 	assert_int_equal(config_set_member(editing(rig), &record), 0);
 }
 
 void rig_remove_port(struct rig *rig, uint32_t index)
 {
-	struct proto_ref port = ref(index);
+	struct proto_ref port = ref_of_port(rig, index);
 
 	assert_int_equal(config_del_port(editing(rig), &port), 0);
 }
@@ -282,6 +320,17 @@ void rig_rate(struct rig *rig, enum shaper_kind kind, uint32_t index, uint64_t r
 	shaper_set(rig->shared.shaper, kind, index, rate, rig->now);
 }
 
+void rig_limit(struct rig *rig, enum shaper_kind kind, uint32_t index,
+	       const struct shaper_limits *limits)
+{
+	shaper_set_limits(rig->shared.shaper, kind, index, limits, rig->now);
+}
+
+void rig_capacity(struct rig *rig, enum shaper_kind kind, uint64_t capacity)
+{
+	shaper_set_capacity(rig->shared.shaper, kind, capacity, rig->now);
+}
+
 static void set_clock(struct rig *rig)
 {
 	rig->worker.now = rig->now;
@@ -299,7 +348,7 @@ void rig_inject(struct rig *rig, uint32_t port, const struct virtio_net_hdr *off
 void rig_receive(struct rig *rig, uint32_t port)
 {
 	set_clock(rig);
-	worker_receive(&rig->worker, port, ref(port).incarnation, 0);
+	worker_receive(&rig->worker, port, ref_of_port(rig, port).incarnation, 0);
 	worker_release(&rig->worker);
 }
 

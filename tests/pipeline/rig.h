@@ -24,6 +24,7 @@ struct rig {
 	size_t fdb_size;
 	uint64_t now; /* ns; tests move it */
 	uint32_t seconds;
+	uint32_t life; /* what is added to the incarnation of a port that is made */
 };
 
 void rig_init(struct rig *rig);
@@ -31,10 +32,12 @@ void rig_init(struct rig *rig);
 void rig_init_sized(struct rig *rig, uint32_t buckets);
 /* Checks what rig_check() does, and frees it. */
 void rig_fini(struct rig *rig);
-/* Checks that every port's counters add up, and that no packet is lost when none waits. */
+/* Checks that ports' and tenants' counters add up, and that no packet is lost when none waits. */
 void rig_check(const struct rig *rig);
 
 void rig_tenant(struct rig *rig, uint32_t index);
+/* The same; each of its frames is charged so many octets more. */
+void rig_tenant_overhead(struct rig *rig, uint32_t index, int32_t overhead);
 void rig_segment(struct rig *rig, uint32_t index, uint32_t tenant, uint32_t vni, uint32_t mtu,
 		 uint32_t flags);
 /* A memory port that takes these offloads (PORT_CAN_*). */
@@ -55,6 +58,10 @@ void rig_peer(struct rig *rig, uint32_t index, uint32_t segment);
 /* Publishes what was configured. The next edit starts from a copy. */
 void rig_commit(struct rig *rig);
 void rig_rate(struct rig *rig, enum shaper_kind kind, uint32_t index, uint64_t rate);
+void rig_limit(struct rig *rig, enum shaper_kind kind, uint32_t index,
+	       const struct shaper_limits *limits);
+/* What tenants share, bit/s; 0: nothing. */
+void rig_capacity(struct rig *rig, enum shaper_kind kind, uint64_t capacity);
 
 /* Injects a frame at a port and lets the switch run. offload may be NULL. */
 void rig_send(struct rig *rig, uint32_t port, const void *frame, size_t size);

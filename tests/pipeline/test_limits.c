@@ -75,12 +75,13 @@ static void stop_b(struct rig *rig)
 	rig_rate(rig, SHAPER_PORT_RECEIVE, B, 400000000000ull);
 }
 
-/* Sends until the pool is empty, and more. Returns how many wait. */
+/* Sends until the pool is empty, since any number may wait, and more. Returns how many wait. */
 static uint64_t exhaust(struct rig *rig, size_t size, unsigned count)
 {
 	static uint8_t octets[4000];
 	struct stats_port *stats = &rig->worker.stats->ports[A];
 
+	shaper_worker_bound(rig->worker.gates, UINT32_MAX, UINT64_MAX);
 	rig_frame(octets, size, MAC_B, MAC_A, TYPE);
 	while (count > 0) {
 		for (unsigned i = 0; i < 50 && count > 0; i++, count--)
@@ -113,6 +114,34 @@ static void recovers_from_a_lack_of_packets(void **state)
 	assert_int_equal(discard(rig, B), queued + 1);
 	rig_send(rig, C, octets, 60);
 	assert_int_equal(discard(rig, A) + discard(rig, B) + discard(rig, TRUNK), 3);
+}
+
+/* Whatever waits at one gate, there is room for half as much elsewhere, and for what passes. */
+static void one_queue_leaves_room(void **state)
+{
+	struct rig *rig = *state;
+	uint8_t octets[60];
+	uint64_t queued;
+
+	stop_b(rig);
+	rig_frame(octets, sizeof(octets), MAC_B, MAC_A, TYPE);
+	for (unsigned i = 0; i < 70000; i++)
+		rig_send(rig, A, octets, sizeof(octets));
+	rig_check(rig);
+	queued = rig->worker.stats->ports[A].queued;
+	assert_in_range(queued, WORKER_WAITING_MAX / 2 - 8, WORKER_WAITING_MAX / 2);
+	assert_int_equal(rig_drops(rig, A, DROP_PORT_RECEIVE_QUEUE), 70000 - 1 - queued);
+	assert_int_equal(rig_all_drops(rig, A), 70000 - 1 - queued);
+	rig_rate(rig, SHAPER_PORT_RECEIVE, C, 400000000000ull);
+	rig_frame(octets, sizeof(octets), BROADCAST, MAC_A, TYPE);
+	discard_all(rig);
+	for (unsigned i = 0; i < 10000; i++)
+		rig_send(rig, A, octets, sizeof(octets));
+	assert_int_equal(discard(rig, TRUNK), 10000);
+	assert_int_equal(rig_drops(rig, A, DROP_NO_BUFFER), 0);
+	rig_check(rig);
+	rig_advance(rig, 10 * MS);
+	discard_all(rig);
 }
 
 static void recovers_from_a_lack_of_buffers(void **state)
@@ -403,11 +432,10 @@ static void answers_at_most_so_often(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		rig_send(rig, A, frame.octets, frame.size);
 	assert_int_equal(discard(rig, A), 1);
-	assert_int_equal(rig->worker.stats->ports[A].queued, 2);
-	assert_int_equal(rig_drops(rig, A, DROP_TENANT_RECEIVE_QUEUE), 1);
+	assert_int_equal(rig->worker.stats->ports[A].queued, 3);
 	rig_rate(rig, SHAPER_TENANT_RECEIVE, 0, 0);
 	rig_advance(rig, 10 * MS);
-	assert_int_equal(discard(rig, A), 2);
+	assert_int_equal(discard(rig, A), 3);
 }
 
 static void send_from(struct rig *rig, uint32_t port, uint64_t source, uint64_t destination)
@@ -482,6 +510,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(recovers_from_a_lack_of_packets, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(one_queue_leaves_room, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(recovers_from_a_lack_of_buffers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(tells_reasons_of_one_batch_apart, set_up,
 						tear_down),

@@ -336,28 +336,72 @@ static void counts_what_a_restart_loses(void **state)
 	struct rig *rig = *state;
 	uint64_t queued = fill(rig, SHAPER_TENANT_SEND);
 
+	struct stats_channel *send = &rig->worker.stats->tenants[0].send;
+
+	assert_int_equal(send->queued_packets, queued);
 	worker_fini(&rig->worker);
+	assert_int_equal(send->queued_packets + send->queued_bytes, 0);
+	assert_int_equal(send->dropped_packets, queued);
 	assert_int_equal(stats_of(rig, A)->queued, 0);
 	assert_int_equal(rig_drops(rig, A, DROP_RESTART), queued);
 	assert_int_equal(worker_init(&rig->worker, 0, &rig->shared), 0);
 }
 
-static void change_something(struct rig *rig, uint32_t *random)
+static uint64_t random_rate(uint32_t *random)
 {
 	static const uint64_t rates[] = {0, 8000, MBIT, 5 * MBIT, 50 * MBIT, 1000 * MBIT};
+
+	return rates[frame_random(random) % 6];
+}
+
+/* Limits of a gate, a capacity, or a tenant's overhead. */
+static void change_limits(struct rig *rig, uint32_t *random)
+{
+	uint32_t index = frame_random(random) % PORTS;
+	struct shaper_limits limits = {
+		.rate = random_rate(random),
+		.min = random_rate(random),
+		.burst = frame_random(random) % 2 == 0 ? 0 : frame_random(random) % 100000,
+		.weight = frame_random(random) % 4,
+	};
+
+	switch (frame_random(random) % 8) {
+	case 0:
+		rig_capacity(rig, kinds[1 + *random % 2], random_rate(random));
+		break;
+	case 1:
+		rig_tenant_overhead(rig, 0, PROTO_OVERHEAD_MIN + (int32_t)(*random % 200));
+		rig_commit(rig);
+		break;
+	case 2:
+	case 3:
+		rig_limit(rig, kinds[1 + *random % 2], index % 2, &limits);
+		break;
+	default:
+		rig_rate(rig, kinds[*random % 4], index, limits.rate);
+		break;
+	}
+}
+
+static void change_something(struct rig *rig, uint32_t *random)
+{
 	bool there = rig->shared.config->port_count > SPARE &&
 		     rig->shared.config->ports[SPARE].incarnation != 0;
-	uint32_t index = frame_random(random) % PORTS;
 
 	if (frame_random(random) % 8 != 0) {
-		rig_rate(rig, kinds[frame_random(random) % 4], index, rates[*random % 6]);
+		change_limits(rig, random);
 		return;
 	}
 	if (there) {
 		rig_remove_port(rig, SPARE);
 	} else {
+		/* Another port than before, and often of the other tenant. */
+		uint32_t tenant = frame_random(random) % 2;
+
 		memset(stats_of(rig, SPARE), 0, sizeof(struct stats_port));
-		add_port(rig, SPARE);
+		rig->life += 1000;
+		rig_port(rig, SPARE, tenant, PORT_CAN_ALL);
+		rig_member(rig, SPARE, tenant == 0 ? 0 : 2, 0);
 	}
 	rig_commit(rig);
 }
@@ -368,12 +412,19 @@ static void adds_up_at_every_step(void **state)
 	struct rig *rig = *state;
 	uint32_t random = 99;
 
+	rig_tenant(rig, 1);
+	rig_segment(rig, 2, 1, 0, 1500, 0);
+	rig_commit(rig);
+
 	for (unsigned round = 0; round < 20000; round++) {
 		struct frame_spec spec = {.protocol = frame_random(&random) & 1 ? 6 : 17,
 					  .ipv6 = frame_random(&random) & 1,
 					  .payload_size = frame_random(&random) % 1400};
-		uint32_t port = frame_random(&random) % UPLINK;
+		uint32_t port = frame_random(&random) % PORTS;
 
+		if (port == UPLINK || port >= rig->shared.config->port_count ||
+		    rig->shared.config->ports[port].incarnation == 0)
+			port = A;
 		if (frame_random(&random) % 4 == 0) {
 			spec.partial = true;
 			spec.gso_size = (uint16_t)(200 + frame_random(&random) % 1200);
@@ -391,6 +442,8 @@ static void adds_up_at_every_step(void **state)
 		discard(rig);
 		rig_check(rig);
 	}
+	rig_capacity(rig, SHAPER_TENANT_SEND, 0);
+	rig_capacity(rig, SHAPER_TENANT_RECEIVE, 0);
 	for (unsigned i = 0; i < 4 * PORTS; i++)
 		rig_rate(rig, kinds[i % 4], i / 4, 0);
 	for (unsigned ms = 0; ms < 50; ms++)

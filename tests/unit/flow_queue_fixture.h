@@ -62,14 +62,16 @@ static inline int tear_down(void **state)
 	return 0;
 }
 
-/* Lets a packet wait; its port is in port_in, and its number among all in lost port_out. */
+/* Lets a packet wait; its port is in port_in, and its number among all in port_out. */
 static inline struct packet *append(struct fixture *fixture, uint32_t port, uint32_t flow,
 				    uint32_t cost)
 {
-	struct packet *packet = test_packet(0, cost, flow);
+	struct packet *packet = test_packet(port, cost, 0);
 
 	packet->port_in = port;
 	packet->frame_count = 1;
+	packet->next = packet; /* undefined in a new packet */
+	packet->flow_hash = flow;
 	packet->port_out = (uint32_t)fixture->number++;
 	flow_queue_append(fixture->memory, &fixture->queue, port, packet, cost, fixture->now);
 	fixture->octets += cost;

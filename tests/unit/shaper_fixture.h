@@ -36,15 +36,19 @@ static inline uint64_t random_below(uint64_t *state, uint64_t bound)
 	return random_next(state) % bound;
 }
 
-/* A packet of so many wire octets; its number is in flow_hash, its gate's index in tenant. */
+/*
+ * A frame of so many wire octets, all of one flow; its number is in outer_vni. It is for the gate
+ * of this index: the tenant's that has it, or the port's, and each tenant has one port.
+ */
 static inline struct packet *test_packet(uint32_t index, uint32_t wire_size, uint64_t number)
 {
 	struct packet *packet = calloc(1, sizeof(*packet));
 
 	assert_non_null(packet);
-	packet->wire_size = wire_size;
-	packet->tenant = index;
-	packet->flow_hash = (uint32_t)number;
+	packet->wire_size = packet->cost = wire_size;
+	packet->frame_count = 1;
+	packet->tenant = packet->port_in = packet->port_out = index;
+	packet->outer_vni = (uint32_t)number;
 	packet->gate = 0xff;
 	return packet;
 }
@@ -71,15 +75,34 @@ static inline uint32_t test_free_list(struct packet_list *list)
 	return count;
 }
 
+/* Empties the worker. Returns how many packets waited. */
 static inline uint32_t test_drain_all(struct shaper_worker *worker)
 {
-	struct packet_list list;
+	struct packet_list lost, list;
 
+	packet_list_init(&lost);
+	shaper_take_lost(worker, &lost);
+	test_free_list(&lost);
 	packet_list_init(&list);
 	shaper_drain_all(worker, &list);
 	assert_int_equal(test_backlog(worker), 0);
-	assert_true(shaper_next(worker, 0) == UINT64_MAX);
 	return test_free_list(&list);
+}
+
+/* Frees what was lost since the last call, and adds it to what was lost for each reason. */
+static inline uint32_t test_lost(struct shaper_worker *worker, uint64_t *reasons)
+{
+	struct packet_list list;
+	struct packet *packet;
+	uint32_t count = 0;
+
+	packet_list_init(&list);
+	shaper_take_lost(worker, &list);
+	for (; (packet = packet_list_pop(&list)) != NULL; count++) {
+		reasons[packet->drop]++;
+		free(packet);
+	}
+	return count;
 }
 
 #endif

@@ -6,8 +6,8 @@
 
 /*
  * Keeps the flows of a port or the flow of every port backlogged, each with packets of its own
- * size, and asserts that what they got differs by no more than a turn's rounding: a quantum and the
- * largest packet. Flows are cost_count; count members share costs[] in turn.
+ * size, and asserts that what they got differs by no more than a turn's rounding: a quantum, what
+ * they begin with, and the largest packet. Member i sends packets of costs[i % cost_count].
  */
 static void assert_equal_shares(struct fixture *fixture, bool ports, const uint32_t *costs,
 				unsigned cost_count, unsigned members, unsigned rounds)
@@ -265,6 +265,14 @@ static void debts_are_paid_at_once(void **state)
 			append_many(fixture, port, flow, UINT32_MAX, 2);
 	while (fixture->packets > 0)
 		free(take(fixture));
+	/* But they are paid. */
+	append_many(fixture, 0, 1, UINT32_MAX, 2);
+	assert_next(fixture, 0, 1);
+	append_many(fixture, 0, 2, 1514, 100);
+	append_many(fixture, 1, 2, 1514, 100);
+	for (unsigned i = 0; i < 200; i++)
+		assert_next(fixture, i < 100, 2);
+	assert_next(fixture, 0, 1);
 }
 
 int main(void)

@@ -56,7 +56,7 @@ static void overflow_takes_from_the_longest(void **state)
 	}
 }
 
-static void overflow_takes_64_at_most_and_one_at_least(void **state)
+static void overflow_takes_few_and_one_at_least(void **state)
 {
 	struct fixture *fixture = *state;
 	struct packet_list list;
@@ -66,7 +66,7 @@ static void overflow_takes_64_at_most_and_one_at_least(void **state)
 	assert_int_equal(list.count, 0);
 	append_many(fixture, 5, 1, 10, 1000);
 	flow_queue_drop_longest(fixture->memory, &fixture->queue, &list);
-	assert_int_equal(list.count, 64);
+	assert_int_equal(list.count, FLOW_DROP_BATCH);
 	while (fixture->queue.packets > 0) {
 		uint32_t before = list.count;
 
@@ -166,6 +166,46 @@ static void index_is_used_again(void **state)
 	assert_int_equal(test_free_list(&list), 1);
 }
 
+/* What was the longest port is in another queue. */
+static void overflow_stays_in_its_queue(void **state)
+{
+	struct fixture *fixture = *state;
+	struct flow_queue other = {0};
+	struct packet_list list;
+
+	packet_list_init(&list);
+	append_many(fixture, 1, 1, 1000, 2);
+	append_many(fixture, 2, 1, 1000, 4);
+	flow_queue_evict(fixture->memory, &other, 2, &list);
+	flow_queue_append(fixture->memory, &other, 2, test_packet(0, 9, 1), 9, fixture->now);
+	flow_queue_drop_longest(fixture->memory, &fixture->queue, &list);
+	assert_int_equal(other.packets, 1);
+	assert_int_equal(fixture->queue.packets, 1);
+	fixture->packets = 1;
+	fixture->octets = 1000;
+	assert_counts(fixture);
+	flow_queue_drain(fixture->memory, &other, &list);
+	assert_int_equal(test_free_list(&list), 6);
+}
+
+/* With its last packets a queue loses all its ports, those that have none any more as well. */
+static void empty_queue_has_no_ports(void **state)
+{
+	struct fixture *fixture = *state;
+	struct flow_queue other = {0};
+	struct packet_list list;
+
+	packet_list_init(&list);
+	append(fixture, 1, 1, 1000);
+	append(fixture, 2, 1, 1000);
+	assert_next(fixture, 1, 1);
+	assert_ptr_equal(flow_queue_evict(fixture->memory, &other, 2, &list), &fixture->queue);
+	assert_null(flow_queue_evict(fixture->memory, &other, 1, &list));
+	assert_int_equal(test_free_list(&list), 1);
+	fixture->packets = fixture->octets = 0;
+	assert_counts(fixture);
+}
+
 /* The port that leaves is the only one, stands first, last, or has no packets any more. */
 static void index_leaves_wherever_it_is(void **state)
 {
@@ -232,11 +272,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(memory_of_the_idle_is_free),
 		TEST(overflow_takes_from_the_longest),
-		TEST(overflow_takes_64_at_most_and_one_at_least),
+		TEST(overflow_takes_few_and_one_at_least),
 		TEST(overflow_finds_another_port),
 		TEST(drain_gives_all_in_order),
 		TEST(index_is_used_again),
 		TEST(index_leaves_wherever_it_is),
+		TEST(overflow_stays_in_its_queue),
+		TEST(empty_queue_has_no_ports),
 		TEST(address_space_is_no_memory),
 	};
 

@@ -6,7 +6,8 @@
 struct fixture {
 	struct shaper *shaper;
 	struct shaper_worker *worker, *other;
-	uint64_t now, number, next_number;
+	uint64_t now, number, next_number; /* of packets that come, and that leave */
+	uint64_t lost[DROP_REASON_COUNT];
 };
 
 static int set_up(void **state)
@@ -36,30 +37,58 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* Offers a packet to the gate; numbers are given to what was not refused. */
+/*
+ * Packets leave in the order in which they came, whether they are let out or lost. Returns how many
+ * were let out.
+ */
+static unsigned leave(struct fixture *fixture, struct batch *batch)
+{
+	struct packet_list lost;
+	unsigned taken = 0;
+
+	packet_list_init(&lost);
+	shaper_take_lost(fixture->worker, &lost);
+	while (lost.first != NULL || taken < batch->count) {
+		struct packet *packet = lost.first;
+
+		if (packet != NULL && packet->outer_vni == fixture->next_number) {
+			packet_list_pop(&lost);
+			fixture->lost[packet->drop]++;
+		} else {
+			assert_true(taken < batch->count);
+			packet = batch->packets[taken++];
+		}
+		assert_int_equal(packet->gate, SHAPER_PORT_RECEIVE);
+		assert_int_equal(packet->outer_vni, fixture->next_number++);
+		free(packet);
+	}
+	batch->count = 0;
+	return taken;
+}
+
+/* Offers a packet to the gate. */
 static enum shaper_verdict offer(struct fixture *fixture, uint32_t wire_size)
 {
-	struct packet *packet = test_packet(2, wire_size, fixture->number);
+	struct packet *packet = test_packet(2, wire_size, fixture->number++);
 	enum shaper_verdict verdict = shaper_offer(fixture->worker, GATE, packet, fixture->now);
+	struct batch none = {0};
 
-	if (verdict != SHAPER_FULL)
-		fixture->number++;
+	leave(fixture, &none);
 	if (verdict == SHAPER_PASS) {
-		assert_int_equal(packet->flow_hash, fixture->next_number);
-		fixture->next_number++;
-	}
-	if (verdict != SHAPER_QUEUED)
+		assert_int_equal(packet->outer_vni, fixture->next_number++);
 		free(packet);
+	}
 	return verdict;
 }
 
-static unsigned offer_many(struct fixture *fixture, uint32_t wire_size, unsigned count)
+/* Offers packets, and returns how many were lost for want of room. */
+static uint64_t offer_many(struct fixture *fixture, uint32_t wire_size, unsigned count)
 {
-	unsigned refused = 0;
+	uint64_t before = fixture->lost[DROP_NONE];
 
 	while (count-- != 0)
-		refused += offer(fixture, wire_size) == SHAPER_FULL;
-	return refused;
+		offer(fixture, wire_size);
+	return fixture->lost[DROP_NONE] - before;
 }
 
 /* Releases what is due now, which must come in order, and returns how many packets it was. */
@@ -72,14 +101,9 @@ static unsigned release(struct fixture *fixture)
 	while (shaper_release(fixture->worker, fixture->now, &batch, &kind)) {
 		assert_int_equal(kind, SHAPER_PORT_RECEIVE);
 		assert_in_range(batch.count, 1, BATCH_SIZE);
-		for (unsigned i = 0; i < batch.count; i++, count++) {
-			assert_int_equal(batch.packets[i]->gate, SHAPER_PORT_RECEIVE);
-			assert_int_equal(batch.packets[i]->flow_hash, fixture->next_number);
-			fixture->next_number++;
-			free(batch.packets[i]);
-		}
-		batch.count = 0;
+		count += leave(fixture, &batch);
 	}
+	leave(fixture, &batch);
 	return count;
 }
 
@@ -169,59 +193,78 @@ static void quantum_is_a_millisecond(void **state)
 	}
 }
 
-/* 1,000 octets are a millisecond: 1 passes, 50 wait for 1 … 50 ms, others would wait longer. */
+/*
+ * 1,000 octets are a millisecond: 1 passes, 99 wait for 1 … 99 ms. For one that would wait longer
+ * eight go that waited longest.
+ */
 static void queue_is_bounded_in_time(void **state)
 {
 	struct fixture *fixture = *state;
 	uint64_t packets;
 
 	set_rate(fixture, 8000000);
-	assert_int_equal(offer_many(fixture, 1000, 100), 49);
-	assert_int_equal(shaper_backlog(fixture->worker, &packets), 50000);
-	assert_int_equal(packets, 50);
+	assert_int_equal(offer_many(fixture, 1000, 100), 0);
+	assert_int_equal(shaper_backlog(fixture->worker, &packets), 99000);
+	assert_int_equal(packets, 99);
+	for (unsigned i = 0; i < 10; i++) {
+		assert_int_equal(offer_many(fixture, 1000, 1), 8);
+		assert_int_equal(test_backlog(fixture->worker), 92);
+		assert_int_equal(offer_many(fixture, 1000, 7), 0);
+	}
 	assert_int_equal(run_until(fixture, fixture->now + 10 * MILLISECOND + WHEEL_SLACK), 10);
-	assert_int_equal(offer_many(fixture, 1000, 100), 90);
-	assert_int_equal(run_until(fixture, fixture->now + 51 * MILLISECOND), 50);
+	assert_int_equal(offer_many(fixture, 1000, 10), 0);
+	assert_int_equal(offer_many(fixture, 1000, 1), 8);
+	assert_int_equal(run_until(fixture, fixture->now + 93 * MILLISECOND), 92);
 	assert_int_equal(shaper_backlog(fixture->worker, &packets), 0);
 	assert_int_equal(packets, 0);
+	assert_int_equal(fixture->next_number, fixture->number);
 }
 
-static void slow_gate_has_room_for_two(void **state)
+/* However long they take. Of more, half go. */
+static void slow_gate_has_room_for_some(void **state)
 {
 	struct fixture *fixture = *state;
 
 	set_rate(fixture, 64000);
-	assert_int_equal(offer_many(fixture, 1500, 10), 7);
+	assert_int_equal(offer_many(fixture, 1500, 1 + SHAPER_QUEUE_FRAMES), 0);
+	assert_int_equal(offer_many(fixture, 1500, 1), 8);
 	assert_int_equal(run_until(fixture, fixture->now + 188 * MILLISECOND), 1);
-	assert_int_equal(offer_many(fixture, 1500, 10), 9);
+	assert_int_equal(test_backlog(fixture->worker), 8);
 	set_rate(fixture, 1);
-	assert_int_equal(offer_many(fixture, UINT32_MAX, 10), 10);
+	assert_int_equal(offer_many(fixture, UINT32_MAX, 8), 0);
+	/* Half of the octets are in packets behind. */
+	assert_int_equal(offer_many(fixture, UINT32_MAX, 1), 8);
+	assert_int_equal(test_backlog(fixture->worker), 9);
 }
 
-/* The bound is for what waits at all workers, but each has room for two packets. */
+/* The bound is for what waits at all workers, but each has room for some. */
 static void bound_is_shared_by_workers(void **state)
 {
+	uint64_t lost[DROP_REASON_COUNT] = {0};
 	struct fixture *fixture = *state;
 	struct packet_list list;
-	unsigned queued = 0;
 
 	set_rate(fixture, 8000000);
-	assert_int_equal(offer_many(fixture, 1000, 60), 9);
-	for (unsigned i = 0; i < 10; i++) {
+	assert_int_equal(offer_many(fixture, 1000, 100), 0);
+	for (unsigned i = 0; i < 100; i++) {
 		struct packet *packet = test_packet(2, 1000, 0);
 
-		if (shaper_offer(fixture->other, GATE, packet, fixture->now) == SHAPER_QUEUED)
-			queued++;
-		else
-			free(packet);
+		assert_int_equal(shaper_offer(fixture->other, GATE, packet, fixture->now),
+				 SHAPER_QUEUED);
+		test_lost(fixture->other, lost);
+		assert_in_range(test_backlog(fixture->other), i < 9 ? i + 1 : 9, i + 1);
+		assert_in_range(test_backlog(fixture->other), 1, SHAPER_QUEUE_FRAMES);
 	}
-	assert_int_equal(queued, 2);
+	assert_int_equal(lost[DROP_NONE] + test_backlog(fixture->other), 100);
+	/* They are its own; what the first has is over the bound now, and makes room as well. */
+	assert_int_equal(test_backlog(fixture->worker), 99);
+	assert_int_equal(offer_many(fixture, 1000, 1), 8);
 	packet_list_init(&list);
 	shaper_drain(fixture->worker, GATE, &list);
-	assert_int_equal(test_free_list(&list), 50);
-	assert_int_equal(fixture->number, 51);
-	fixture->next_number = 51;
-	assert_int_equal(offer_many(fixture, 1000, 60), 12);
+	assert_int_equal(test_free_list(&list), 92);
+	fixture->next_number = fixture->number;
+	assert_int_equal(offer_many(fixture, 1000, 99 - (unsigned)test_backlog(fixture->other)), 0);
+	assert_int_equal(offer_many(fixture, 1000, 1), 8);
 }
 
 static void newcomer_never_overtakes(void **state)
@@ -281,23 +324,27 @@ static void debt_keeps_its_octets(void **state)
 	assert_int_equal(run_until(fixture, fixture->now + WHEEL_SLACK), 1);
 }
 
-/* A queue for 10 Gbit/s survives 64 kbit/s, is longer than its bound, and takes no newcomers. */
+/* A queue for 10 Gbit/s survives 64 kbit/s, where it is longer than its bound. */
 static void lower_rate_loses_nothing(void **state)
 {
 	struct fixture *fixture = *state;
 	uint64_t packets;
 
 	set_rate(fixture, 10000000000);
-	offer_many(fixture, 1000, 10000);
-	packets = test_backlog(fixture->worker);
-	assert_true(packets > 4900);
+	assert_int_equal(offer_many(fixture, 1000, 10000), 0);
 	set_rate(fixture, 64000);
-	assert_int_equal(offer_many(fixture, 60, 5), 5);
-	assert_int_equal(run_until(fixture, fixture->now + 10 * SECOND + MILLISECOND), 80);
-	assert_int_equal(test_backlog(fixture->worker), packets - 80);
+	assert_int_equal(run_until(fixture, fixture->now + 251 * MILLISECOND), 2);
+	packets = test_backlog(fixture->worker);
+	assert_int_equal(packets, 9997);
 	set_rate(fixture, 10000000000);
-	assert_int_equal(run_until(fixture, fixture->now + SECOND), packets - 80);
+	assert_int_equal(run_until(fixture, fixture->now + 20 * MILLISECOND), packets);
 	assert_int_equal(fixture->next_number, fixture->number);
+	/* A newcomer takes the place of some, not of all that would not find one now. */
+	assert_int_equal(offer_many(fixture, 1000, 10000), 0);
+	packets = test_backlog(fixture->worker);
+	set_rate(fixture, 64000);
+	assert_int_equal(offer_many(fixture, 60, 5), 5 * 8);
+	assert_int_equal(test_backlog(fixture->worker), packets + 5 - 5 * 8);
 }
 
 static void no_limit_empties_the_queue(void **state)
@@ -312,17 +359,37 @@ static void no_limit_empties_the_queue(void **state)
 	fixture->now += MILLISECOND;
 	assert_int_equal(release(fixture), 0);
 	set_rate(fixture, 0);
-	/* Not passed, for it would overtake; not refused, for it will not wait. */
+	/* Not passed, for it would overtake. */
 	assert_int_equal(offer(fixture, 60), SHAPER_QUEUED);
 	assert_true(shaper_release(fixture->worker, fixture->now, &batch, &kind));
 	assert_int_equal(batch.count, BATCH_SIZE);
-	for (unsigned i = 0; i < batch.count; i++)
-		free(batch.packets[i]);
-	fixture->next_number += BATCH_SIZE;
+	leave(fixture, &batch);
 	assert_int_equal(offer(fixture, 60), SHAPER_QUEUED);
 	assert_int_equal(release(fixture), 499 + 2 - BATCH_SIZE);
 	assert_int_equal(offer(fixture, 60), SHAPER_PASS);
 	assert_true(shaper_next(fixture->worker, fixture->now) == UINT64_MAX);
+	assert_int_equal(fixture->next_number, fixture->number);
+}
+
+/* Not even CoDel takes what waited for long, and only goes. */
+static void no_limit_loses_nothing(void **state)
+{
+	struct fixture *fixture = *state;
+	uint64_t waiting;
+
+	set_rate(fixture, 1000000);
+	offer_many(fixture, 1000, 14);
+	while (fixture->lost[DROP_QUEUE_DELAY] == 0) {
+		run_until(fixture, fixture->now + 8 * MILLISECOND);
+		offer_many(fixture, 1000, 1);
+	}
+	fixture->lost[DROP_QUEUE_DELAY] = 0;
+	waiting = test_backlog(fixture->worker);
+	assert_true(waiting > 5);
+	fixture->now += 3 * SECOND;
+	set_rate(fixture, 0);
+	assert_int_equal(release(fixture), waiting);
+	assert_int_equal(fixture->lost[DROP_QUEUE_DELAY], 0);
 }
 
 /* A limit starts without a debt and without a credit, whatever an earlier one left behind. */
@@ -389,7 +456,7 @@ static void drain_gives_back_one_gate(void **state)
 
 	set_rate(fixture, 8000000);
 	shaper_set(fixture->shaper, SHAPER_PORT_RECEIVE, 3, 8000000, fixture->now);
-	offer_many(fixture, 1000, 11);
+	assert_int_equal(offer_many(fixture, 1000, 11), 0);
 	for (unsigned i = 0; i < 3; i++) {
 		struct packet *packet = test_packet(3, 1000, i);
 
@@ -401,14 +468,15 @@ static void drain_gives_back_one_gate(void **state)
 	packet_list_append(&list, test_packet(0, 1, 0));
 	shaper_drain(fixture->worker, GATE, &list);
 	assert_int_equal(list.count, 11);
-	assert_int_equal(list.first->next->flow_hash, 1);
+	assert_int_equal(list.first->next->outer_vni, 1);
 	shaper_drain(fixture->worker, GATE, &list);
 	assert_int_equal(test_free_list(&list), 11);
 	assert_int_equal(test_backlog(fixture->worker), 2);
 	/* The whole bound is free again, and the gate works. */
 	fixture->next_number = fixture->number;
-	assert_int_equal(offer_many(fixture, 1000, 60), 10);
-	assert_int_equal(test_drain_all(fixture->worker), 52);
+	assert_int_equal(offer_many(fixture, 1000, 99), 0);
+	assert_int_equal(offer_many(fixture, 1000, 1), 8);
+	assert_int_equal(test_drain_all(fixture->worker), 2 + 92);
 }
 
 static void empty_shaper_has_nothing(void **state)
@@ -436,13 +504,14 @@ int main(void)
 		TEST(open_gates_are_told),
 		TEST(quantum_is_a_millisecond),
 		TEST(queue_is_bounded_in_time),
-		TEST(slow_gate_has_room_for_two),
+		TEST(slow_gate_has_room_for_some),
 		TEST(bound_is_shared_by_workers),
 		TEST(newcomer_never_overtakes),
 		TEST(higher_rate_is_in_effect_within_10_ms),
 		TEST(debt_keeps_its_octets),
 		TEST(lower_rate_loses_nothing),
 		TEST(no_limit_empties_the_queue),
+		TEST(no_limit_loses_nothing),
 		TEST(limit_starts_afresh),
 		TEST(same_rate_changes_nothing),
 		TEST(change_is_noticed_among_many),

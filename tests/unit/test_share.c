@@ -1,174 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <string.h>
-
-#include "tests/unit/shaper_fixture.h"
-
-/* Tenants that share a capacity, on a synthetic clock that goes on in steps. */
-
-#define KIND	SHAPER_TENANT_SEND
-#define MBIT	1000000ull
-#define GBIT	1000000000ull
-#define STEP	50000ull
-#define SLOTS	64u /* of the finest measurement, a millisecond each */
-#define PENDING 8u  /* packets that a greedy source keeps waiting */
-
-struct tenant {
-	struct shaper_limits limits;
-	uint64_t demand;  /* bit/s; UINT64_MAX: greedy; 0: silent */
-	uint64_t on, off; /* ns; a source that stops now and then */
-	uint32_t size_min, size_max;
-	double owed; /* octets that the source has not offered yet */
-	uint32_t waiting;
-	uint64_t passed, dropped, offered;
-};
-
-struct world {
-	struct shaper *shaper;
-	struct shaper_worker *workers[2];
-	unsigned worker_count;
-	uint32_t count;
-	struct tenant *tenants;
-	uint64_t now, random;
-	uint64_t passed; /* by all */
-	double greed;	 /* octets that a greedy source may offer in a step */
-};
-
-static void world_new(struct world *world, uint32_t count, uint64_t capacity)
-{
-	memset(world, 0, sizeof(*world));
-	world->shaper = shaper_new(count);
-	world->workers[0] = shaper_worker_new(world->shaper);
-	world->worker_count = 1;
-	world->count = count;
-	world->tenants = calloc(count, sizeof(*world->tenants));
-	world->now = 5 * SECOND;
-	world->greed = 1.5 * (double)(capacity == 0 ? GBIT : capacity) * STEP / 8e9 + 3000;
-	assert_non_null(world->tenants);
-	for (uint32_t i = 0; i < count; i++)
-		world->tenants[i] = (struct tenant){.size_min = 1514, .size_max = 1514};
-	shaper_set_capacity(world->shaper, KIND, capacity, world->now);
-}
-
-static void world_limit(struct world *world, uint32_t index, struct shaper_limits limits)
-{
-	world->tenants[index].limits = limits;
-	shaper_set_limits(world->shaper, KIND, index, &limits, world->now);
-}
-
-static void world_free(struct world *world)
-{
-	for (unsigned w = 0; w < world->worker_count; w++) {
-		struct packet_list list;
-
-		packet_list_init(&list);
-		shaper_drain_all(world->workers[w], &list);
-		test_free_list(&list);
-		shaper_worker_free(world->workers[w]);
-	}
-	shaper_free(world->shaper);
-	free(world->tenants);
-}
-
-static void count_passed(struct world *world, struct packet *packet, bool waited)
-{
-	struct tenant *tenant = &world->tenants[packet->tenant];
-
-	tenant->passed += packet->wire_size;
-	tenant->waiting -= waited;
-	world->passed += packet->wire_size;
-	free(packet);
-}
-
-static bool offer(struct world *world, unsigned w, uint32_t index)
-{
-	struct tenant *tenant = &world->tenants[index];
-	uint32_t range = tenant->size_max - tenant->size_min + 1;
-	uint32_t size = tenant->size_min + (uint32_t)random_below(&world->random, range);
-	struct packet *packet = test_packet(index, size, 0);
-
-	tenant->owed -= size;
-	tenant->offered += size;
-	switch (shaper_offer(world->workers[w], KIND, index, packet, world->now)) {
-	case SHAPER_PASS:
-		count_passed(world, packet, false);
-		break;
-	case SHAPER_QUEUED:
-		tenant->waiting++;
-		break;
-	case SHAPER_FULL:
-		tenant->dropped += size;
-		free(packet);
-		return false;
-	}
-	return true;
-}
-
-static bool is_on(const struct world *world, const struct tenant *tenant)
-{
-	return tenant->off == 0 || world->now % (tenant->on + tenant->off) < tenant->on;
-}
-
-static void demand(struct world *world, uint32_t index)
-{
-	struct tenant *tenant = &world->tenants[index];
-	unsigned w = 0;
-
-	if (tenant->demand == 0 || !is_on(world, tenant))
-		return;
-	if (tenant->demand == UINT64_MAX) {
-		/* As much as may pass in a step, and some more. */
-		for (tenant->owed = world->greed; tenant->owed > 0 && tenant->waiting < PENDING;)
-			if (!offer(world, w++ % world->worker_count, index))
-				break;
-		return;
-	}
-	for (tenant->owed += (double)tenant->demand * STEP / 8e9; tenant->owed > 0;)
-		offer(world, w++ % world->worker_count, index);
-}
-
-static void step(struct world *world)
-{
-	world->now += STEP;
-	for (unsigned w = 0; w < world->worker_count; w++) {
-		struct batch batch = {0};
-		enum shaper_kind kind;
-
-		shaper_turn(world->workers[w], world->now);
-		while (shaper_release(world->workers[w], world->now, &batch, &kind)) {
-			for (unsigned i = 0; i < batch.count; i++)
-				count_passed(world, batch.packets[i], true);
-			batch.count = 0;
-		}
-	}
-	for (uint32_t i = 0; i < world->count; i++)
-		demand(world, i);
-}
-
-static void run(struct world *world, uint64_t time)
-{
-	for (uint64_t end = world->now + time; world->now < end;)
-		step(world);
-}
-
-/* Runs, and says what passed in bit/s: of each tenant in rates[], and of all. */
-static double measure(struct world *world, uint64_t time, double *rates)
-{
-	uint64_t all = world->passed;
-
-	for (uint32_t i = 0; i < world->count; i++)
-		rates[i] = -(double)world->tenants[i].passed;
-	run(world, time);
-	for (uint32_t i = 0; i < world->count; i++)
-		rates[i] = (rates[i] + (double)world->tenants[i].passed) * 8e9 / (double)time;
-	return (double)(world->passed - all) * 8e9 / (double)time;
-}
-
-static void assert_near(double seen, double expected, double part)
-{
-	if (seen < expected * (1 - part) || seen > expected * (1 + part))
-		fail_msg("%.3f Mbit/s instead of %.3f within %.1f %%", seen / 1e6, expected / 1e6,
-			 part * 100);
-}
+#include "tests/unit/share_fixture.h"
 
 static void guarantees(void **state)
 {
@@ -279,14 +110,14 @@ static void comes_and_goes(void **state)
 	for (unsigned round = 0; round < 20; round++) {
 		world.tenants[0].demand = UINT64_MAX;
 		run(&world, 10 * MILLISECOND);
-		assert_near(measure(&world, 10 * MILLISECOND, rates), 1e9, 0.02);
+		assert_near(measure(&world, 10 * MILLISECOND, rates), 1e9, 0.03);
 		assert_true(rates[0] > 770e6 * 0.99);
 		run(&world, 10 * MILLISECOND + round * 333000);
 		world.tenants[0].demand = 0;
 		run(&world, 10 * MILLISECOND);
-		assert_near(measure(&world, 10 * MILLISECOND, rates), 1e9, 0.02);
+		assert_near(measure(&world, 10 * MILLISECOND, rates), 1e9, 0.03);
 		assert_true(rates[0] == 0);
-		assert_near(rates[1], 1e9 / 3, 0.03);
+		assert_near(rates[1], 1e9 / 3, 0.04);
 		run(&world, round * 777000);
 	}
 	world_free(&world);
@@ -311,7 +142,7 @@ static void intermittent(void **state)
 		world.tenants[1].demand = UINT64_MAX;
 		run(&world, 50 * MILLISECOND);
 		/* At the worst it is not known for 4 ms of 16 that half of it is free. */
-		assert_near(measure(&world, SECOND, rates), 1e9, 0.03);
+		assert_near(measure(&world, SECOND, rates), 1e9, 0.04);
 		world_free(&world);
 	}
 }

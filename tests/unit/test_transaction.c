@@ -199,6 +199,9 @@ static const struct refusal refusals[] = {
 	{PROTO_TENANT_SET, EEXIST, {.tenant = {.ref = STALE}}},
 	{PROTO_TENANT_SET, EINVAL, {.tenant = {.ref = BEYOND}}},
 	{PROTO_TENANT_SET, EINVAL, {.tenant = {.ref = {3, 0}}}},
+	{PROTO_TENANT_SET, EINVAL, {.tenant = {.ref = REF(1), .weight = PROTO_WEIGHT_MAX + 1}}},
+	{PROTO_TENANT_SET, EINVAL, {.tenant = {.ref = REF(1), .overhead = PROTO_OVERHEAD_MIN - 1}}},
+	{PROTO_TENANT_SET, EINVAL, {.tenant = {.ref = REF(1), .overhead = PROTO_OVERHEAD_MAX + 1}}},
 	{PROTO_TENANT_DEL, ENOENT, {.ref = STALE}},
 	{PROTO_TENANT_DEL, ENOENT, {.ref = NONE}},
 	{PROTO_TENANT_DEL, ENOENT, {.ref = REF(0)}}, /* its segment has none then */

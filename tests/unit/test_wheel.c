@@ -87,6 +87,33 @@ static void beyond_the_horizon_is_popped_early(void **state)
 	wheel_free(wheel);
 }
 
+/* Who slept through many horizons finds each entry once, and puts it where it belongs. */
+static void long_sleep_leaves_no_time_behind(void **state)
+{
+	struct wheel *wheel = wheel_new(100);
+	uint64_t now = 7 * TICK + 5;
+
+	(void)state;
+	for (uint32_t index = 0; index < 100; index++)
+		wheel_insert(wheel, index, now + index * HORIZON / 50, now);
+	for (unsigned sleep = 0; sleep < 3; sleep++) {
+		uint64_t later = sleep == 1 ? HORIZON + 1 : 1000000 * HORIZON + 77777777;
+
+		now += later;
+		for (uint32_t index = 0; index < 100; index++) {
+			uint32_t popped = wheel_pop(wheel, now);
+
+			/* Of those beyond the horizon nothing is known but that they were. */
+			assert_int_equal(popped, index);
+			wheel_insert(wheel, popped, now + (1 + popped) * HORIZON / 200, now);
+		}
+		assert_int_equal(wheel_pop(wheel, now), WHEEL_NONE);
+		assert_true(wheel_next(wheel) > now);
+		assert_true(wheel_next(wheel) <= now + HORIZON / 200 + TICK);
+	}
+	wheel_free(wheel);
+}
+
 static void what_is_put_back_comes_last(void **state)
 {
 	struct wheel *wheel = wheel_new(4);
@@ -128,18 +155,37 @@ static void expire_makes_all_due_in_order(void **state)
 	wheel_free(wheel);
 }
 
+/* The first tick at which an entry of the table is due; 0 is none. */
+static uint64_t earliest(const uint64_t *due, unsigned count)
+{
+	uint64_t first = UINT64_MAX;
+
+	for (unsigned i = 0; i < count; i++)
+		if (due[i] != 0 && due[i] < first)
+			first = due[i];
+	return first;
+}
+
+/* All entries of the table are due at one tick, which is returned. */
+static uint64_t gather(uint64_t *due, unsigned count, uint64_t tick)
+{
+	for (unsigned i = 0; i < count; i++)
+		due[i] = due[i] == 0 ? 0 : tick;
+	return tick;
+}
+
 /* Random operations against a plain table of the ticks that entries are due at. */
 static void random_operations_agree_with_a_table(void **state)
 {
 	enum { COUNT = 300 };
 	struct wheel *wheel = wheel_new(COUNT);
 	uint64_t due[COUNT] = {0}, random = 42, now = 1ull << 40, base = 0, popped = 0, early = 0;
-	uint32_t used = 0;
+	uint32_t used = 0, gathered = 0;
 
 	(void)state;
 	for (unsigned round = 0; round < 300000; round++) {
 		uint32_t index = (uint32_t)(mix(&random) % COUNT), found;
-		uint64_t first = UINT64_MAX, time;
+		uint64_t first, time;
 
 		switch (mix(&random) % 16) {
 		case 0:
@@ -164,10 +210,14 @@ static void random_operations_agree_with_a_table(void **state)
 			break;
 		default:
 			now += mix(&random) % (mix(&random) % 64 ? 40000 : HORIZON * 2);
-			for (unsigned i = 0; i < COUNT; i++)
-				if (due[i] != 0 && due[i] < first)
-					first = due[i];
+			first = earliest(due, COUNT);
 			assert_true(wheel_next(wheel) == (used ? first * TICK : UINT64_MAX));
+			if (used != 0 && now / TICK >= base + WHEEL_SLOTS) {
+				/* All are due, at a tick that is not long ago. */
+				base = now / TICK - (now / TICK - base) % WHEEL_SLOTS;
+				first = gather(due, COUNT, base);
+				gathered++;
+			}
 			found = wheel_pop(wheel, now);
 			if (found == WHEEL_NONE) {
 				assert_true(used == 0 || first > now / TICK);
@@ -184,7 +234,7 @@ static void random_operations_agree_with_a_table(void **state)
 		}
 		assert_int_equal(wheel_contains(wheel, index), due[index] != 0);
 	}
-	assert_true(popped > 10000 && early > 1000);
+	assert_true(popped > 10000 && early > 1000 && gathered > 100);
 	wheel_free(wheel);
 }
 
@@ -194,6 +244,7 @@ int main(void)
 		cmocka_unit_test(empty_wheel_has_nothing),
 		cmocka_unit_test(entry_is_due_at_the_next_tick),
 		cmocka_unit_test(beyond_the_horizon_is_popped_early),
+		cmocka_unit_test(long_sleep_leaves_no_time_behind),
 		cmocka_unit_test(what_is_put_back_comes_last),
 		cmocka_unit_test(expire_makes_all_due_in_order),
 		cmocka_unit_test(random_operations_agree_with_a_table),

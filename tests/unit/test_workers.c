@@ -27,7 +27,8 @@ struct feeder {
 	struct workers *workers;
 	uint32_t queue;
 	uint32_t sent[LASTING], received, overtaken, odd;
-	uint32_t newest[LASTING][LASTING + 1]; /* number + 1, by where from and where to */
+	/* Number + 1, by where from and where to; of those to one, and of those to everybody. */
+	uint32_t newest[LASTING][LASTING + 1][2];
 };
 
 struct workers {
@@ -109,14 +110,16 @@ static void drain(struct feeder *feeder, uint32_t port, int fd)
 
 	while (read(fd, frame, sizeof(frame)) == (ssize_t)(HEADER_SIZE + FRAME)) {
 		uint8_t from = frame[HEADER_SIZE + 18];
+		uint32_t *newest;
 
 		memcpy(&number, frame + HEADER_SIZE + 14, sizeof(number));
 		if (from >= LASTING || number >= feeder->sent[from]) {
 			feeder->odd++;
 			continue;
 		}
-		feeder->overtaken += number < feeder->newest[from][port];
-		feeder->newest[from][port] = number + 1;
+		newest = &feeder->newest[from][port][number % FLOODED == 0];
+		feeder->overtaken += number < *newest;
+		*newest = number + 1;
 		feeder->received++;
 	}
 }
