@@ -9,6 +9,7 @@ import sys
 
 import picture
 import pipeline
+import shaping_picture
 import tables
 
 # A side that reaches this share of a pair with nothing in between is held up by source and sink.
@@ -24,7 +25,8 @@ def read_records(lines):
     records = [json.loads(line) for line in lines]
     of_kind = lambda kind: [{key: value for key, value in record.items() if key != "kind"}
                             for record in records if record["kind"] == kind]
-    return {kind: of_kind(kind) for kind in ("run", "case", "bar", "sample", "side", "absent", "pipeline", "stalled")}
+    return {kind: of_kind(kind) for kind in (
+        "run", "case", "bar", "sample", "side", "absent", "pipeline", "stalled", "rates")}
 
 
 def known_cores(sample):
@@ -36,6 +38,9 @@ def summary(samples):
     """Of the samples of one side of one case."""
     values = [sample["value"] for sample in samples]
     result = {"median": statistics.median(values), "min": min(values), "max": max(values), "samples": samples}
+    limits = [sample["limit"] for sample in samples if "limit" in sample]
+    if limits:
+        result["limit"] = limits[0]
     cpus = [sample["cpu"] for sample in samples if "cpu" in sample]
     if cpus:
         for name in ("cores", "machine_cores", "stolen"):
@@ -69,6 +74,10 @@ def judge(bar, sides):
         return verdict
     if "limit" in bar:
         return dict(verdict, met=own["median"] < bar["limit"])
+    if "floor" in bar:
+        return dict(verdict, met=own["median"] >= bar["floor"])
+    if "near" in bar:
+        return dict(verdict, met=abs(own["median"] - bar["near"]) <= bar["within"])
     verdict["ratio"] = own["median"] / other["median"]
     verdict["difference"] = own["median"] - other["median"]
     if "at_least" in bar:
@@ -107,12 +116,13 @@ def evaluate(records):
         "absent": records["absent"],
         "stalled_samples": len(records["stalled"]),
         "pipeline": pipeline.judge(records["pipeline"][0]["data"] if records["pipeline"] else None),
+        "rates": records["rates"][0] if records["rates"] else None,
     }
 
 
 def main():
     parser = argparse.ArgumentParser()
-    for option in ("--json", "--markdown", "--png"):
+    for option in ("--json", "--markdown", "--png", "--shaping-png"):
         parser.add_argument(option)
     options = parser.parse_args()
     results = evaluate(read_records(sys.stdin))
@@ -126,6 +136,8 @@ def main():
             file.write(tables.markdown(results))
     if options.png:
         picture.draw(results, options.png)
+    if options.shaping_png:
+        shaping_picture.draw(results, options.shaping_png)
 
 
 main()

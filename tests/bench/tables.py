@@ -12,20 +12,26 @@ SIDES = {
     "ovstso": "Open vSwitch, userspace TSO",
     "vde": "vde_switch",
     "direct": "nothing in between",
+    "tbf": "kernel tbf",
+    "htb": "kernel htb",
+    "unshaped": "vswitch, unshaped",
 }
 # As the bars name them.
-SHORT = {"switch": "one worker", "loop": "loop", "bridge": "bridge", "ovs": "Open vSwitch"}
+SHORT = {"switch": "one worker", "loop": "loop", "bridge": "bridge", "ovs": "Open vSwitch", "htb": "htb",
+         "unshaped": "unshaped"}
 # The upper limit is for those who read figures, not for a comparison.
-MARKDOWN_SIDES = ["switch", "switch2", "loop", "bridge", "ovs", "ovstso", "vde"]
+MARKDOWN_SIDES = ["switch", "switch2", "loop", "bridge", "ovs", "ovstso", "vde", "tbf", "htb", "unshaped"]
 
 
 def number(value):
     """Three digits are what a measurement holds."""
-    if value >= 100:
+    value = round(value, 3) + 0.0  # which has no sign where nothing is left
+    size = abs(value)
+    if size >= 100:
         return "%.0f" % value
-    if value >= 10:
+    if size >= 10:
         return "%.1f" % value
-    return "%.2f" % value if value >= 0.1 else "%.3f" % value
+    return "%.2f" % value if size >= 0.1 else "%.3f" % value
 
 
 def bar_side(bar):
@@ -35,6 +41,10 @@ def bar_side(bar):
 def bar_demand(bar):
     if "limit" in bar:
         return "< %g" % bar["limit"]
+    if "floor" in bar:
+        return "≥ %g" % bar["floor"]
+    if "near" in bar:
+        return "%g ± %g" % (bar["near"], bar["within"])
     name = SHORT[bar["of"]]
     if "at_least" in bar:
         return "≥ %g × %s" % (bar["at_least"], name)
@@ -47,7 +57,7 @@ def bar_verdict(bar):
     if bar["met"] is None:
         return "not measured"
     word = "met" if bar["met"] else "missed"
-    if "limit" in bar:
+    if bar["ratio"] is None:
         return word
     if bar.get("plus"):
         return "%+.1f, %s" % (bar["difference"], word)
@@ -66,7 +76,8 @@ def text_case(case):
     lines = ["%s, %s (%s is better)" % (case["title"], case["unit"], case["better"])]
     if case["sides"]:
         lines.append("  %-28s %9s %9s %9s %7s %7s" % ("", "median", "min", "max", "ratio", "cores"))
-    switch = case["sides"].get("switch")
+    # Of what lies on both sides of 0 a ratio says nothing.
+    switch = case["sides"].get("switch") if case["better"] in ("more", "less") else None
     for name, side in case["sides"].items():
         ratio = "%.2f" % (switch["median"] / side["median"]) if switch and side["median"] and name != "switch" else ""
         cores = "%.2f" % side["cores"] if side.get("cores") else ""

@@ -74,6 +74,24 @@ class Report(unittest.TestCase):
         self.assertIs(self.verdict(0.49, None, limit=0.5), True)
         self.assertIs(self.verdict(0.5, None, limit=0.5), False)
 
+    def test_bar_floor(self):
+        self.assertIs(self.verdict(98, None, floor=98), True)
+        self.assertIs(self.verdict(97.9, None, floor=98), False)
+        self.assertIn("≥ 98: missed", self.text)
+
+    def test_bar_near(self):
+        for value, met in ((0.2, True), (-0.2, True), (0.21, False), (-0.21, False)):
+            self.assertIs(self.verdict(value, None, near=0, within=0.2), met)
+        self.assertIn("0 ± 0.2: missed", self.text)
+
+    def test_no_ratio_of_what_is_to_be_near(self):
+        self.report(case("c", "nearer to 0"), sample("c", "switch", 0.125), sample("c", "htb", 0.5))
+        self.assertNotIn("0.25", self.text)
+
+    def test_a_sample_names_its_limit(self):
+        limited = dict(sample("c", "switch", 1), limit="its source")
+        self.assertEqual(self.limit(sample("c", "switch", 1), limited)["limit"], "its source")
+
     def test_bar_without_the_other_side_is_not_met(self):
         self.assertIsNone(self.verdict(100, None, at_least=8, of="ovs"))
         self.assertIn("1 bars: 0 met, 0 missed, 1 not measured", self.text)

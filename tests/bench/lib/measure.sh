@@ -50,7 +50,7 @@ declare -A CPU_BEFORE=()
 cpu_begin() {
 	local process
 	CPU_BEFORE=([time]=${EPOCHREALTIME/[.,]/} [machine]=$(machine_ticks) [pair]=0)
-	for process in ${PAIR_PROCESSES[$1]}; do
+	for process in ${PAIR_PROCESSES[$1]:-}; do
 		CPU_BEFORE[$process]=$(process_ns "${process#*:}")
 	done
 }
@@ -59,7 +59,7 @@ cpu_end() {
 	local process lines machine
 	machine=$(machine_ticks)
 	# Two plugs of vde_switch have one name, and are added up.
-	lines=$(for process in ${PAIR_PROCESSES[$1]}; do
+	lines=$(for process in ${PAIR_PROCESSES[$1]:-}; do
 		echo "${process%:*} $(($(process_ns "${process#*:}") - CPU_BEFORE[$process]))"
 	done)
 	CPU=$(awk -v wall="$((${EPOCHREALTIME/[.,]/} - CPU_BEFORE[time]))" -v hertz="$(getconf CLK_TCK)" \
@@ -98,9 +98,9 @@ stream() {
 	cpu_begin "$pair"
 	iperf "$pair" "${options[@]}" || return
 	cpu_end "$pair"
-	sample "$3" "$2" "$(report_gbits)" "$(jq -c --argjson cpu "$CPU" \
-		'{cpu: ($cpu + {source: (.end.cpu_utilization_percent.host_total / 100),
-			sink: (.end.cpu_utilization_percent.remote_total / 100)})}' "$LAB_DIR/report.json")"
+	sample "$3" "$2" "$(report_gbits)" cpu="$(jq -c --argjson cpu "$CPU" \
+		'$cpu + {source: (.end.cpu_utilization_percent.host_total / 100),
+			sink: (.end.cpu_utilization_percent.remote_total / 100)}' "$LAB_DIR/report.json")"
 }
 
 # iperf PAIR OPTION...: its report is $LAB_DIR/report.json. In a smoke run, some megabytes instead of some seconds.
@@ -154,10 +154,11 @@ ask() {
 	in_ns "$1-a" "$LAB_BUILD/tests/bench/rtt" 10.0.0.2 "$RTT_PORT" "$2" "$(moment)"
 }
 
+# trips_samples SIDE CASE TRIPS CPU [KEY=JSON...]
 trips_samples() {
 	local part
 	for part in p50 p99; do
-		sample "$2-$part" "$1" "$(jq ".$part" <<<"$3")" "{\"cpu\": $4, \"trips\": $3}"
+		sample "$2-$part" "$1" "$(jq ".$part" <<<"$3")" cpu="$4" trips="$3" "${@:5}"
 	done
 }
 
@@ -188,14 +189,12 @@ small_frames() {
 
 # small_samples SIDE CASE ARRIVED SENT
 small_samples() {
-	local more
+	local more=(cpu="$CPU" arrived="$3" sent="$4")
 	[ "$3" -gt 0 ] || because "nothing arrived" || return
-	more=$(jq -nc --argjson cpu "$CPU" --argjson arrived "$3" --argjson sent "$4" \
-		'{cpu: $cpu, arrived: $arrived, sent: $sent}')
-	sample "$2-rate" "$1" "$(jq '.arrived / .sent.seconds / 1e6' <<<"$more")" "$more"
+	sample "$2-rate" "$1" "$(jq ".seconds | $3 / . / 1e6" <<<"$4")" "${more[@]}"
 	# The kernel's bridge has no process of its own.
-	[ "$(jq '.cpu.processes | length' <<<"$more")" = 0 ] ||
-		sample "$2-cpu" "$1" "$(jq '.cpu.cores * .cpu.seconds * 1e6 / .arrived' <<<"$more")" "$more"
+	[ "$(jq '.processes | length' <<<"$CPU")" = 0 ] ||
+		sample "$2-cpu" "$1" "$(jq ".cores * .seconds * 1e6 / $3" <<<"$CPU")" "${more[@]}"
 }
 
 # Nothing arrived within the time of two looks.

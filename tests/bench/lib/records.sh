@@ -3,25 +3,35 @@
 #
 # What a run found, as lines of JSON that report.py reads. Sourced by tests/bench/run.
 #
-# A case is one comparison, in one unit; a side is one of those compared (switch, loop, bridge, ovs, vde, direct);
+# A case is one comparison, in one unit; a side is one of those compared (switch, loop, bridge, ovs, vde, direct …);
 # a bar says what a side must reach, by itself or beside another.
 
 RECORDS='' # the file
 
-# record FILTER [JQ_OPTION...]: one line, made by jq.
+# record KIND KEY=JSON...: one line. Not made by jq, whose start takes longer than some measurements.
 record() {
-	local filter=$1
+	local line="{\"kind\": \"$1\"" member
 	shift
-	jq -nc "$@" "$filter" >>"$RECORDS" || fail "cannot record: $*"
+	for member; do
+		line+=", \"${member%%=*}\": ${member#*=}"
+	done
+	printf '%s}\n' "${line//$'\n'/ }" >>"$RECORDS" || fail "cannot record: $line"
+}
+
+# quote TEXT: as a string of JSON.
+quote() {
+	local text=${1//\\/\\\\}
+	printf '"%s"' "${text//\"/\\\"}"
 }
 
 # What all figures depend on. No date: two runs of the same on the same machine differ in figures only.
 record_run() {
-	record '{kind: "run", kernel: $kernel, machine: $machine, cores: $cores, rounds: $rounds, seconds: $seconds,
-			smoke: ($smoke == "yes"), build: $build, iperf3: $iperf3}' \
-		--arg kernel "$(uname -r)" --arg machine "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" \
-		--argjson cores "$(nproc)" --argjson rounds "$ROUNDS" --argjson seconds "$SECONDS_EACH" \
-		--arg smoke "$SMOKE" --arg build "$(build_of "$BUILD")" --arg iperf3 "$(iperf3 --version | head -n 1)"
+	local machine is_smoke=false
+	machine=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+	[ "$SMOKE" = no ] || is_smoke=true
+	record run kernel="$(quote "$(uname -r)")" machine="$(quote "$machine")" cores="$(nproc)" rounds="$ROUNDS" \
+		seconds="$SECONDS_EACH" smoke=$is_smoke build="$(quote "$(build_of "$BUILD")")" \
+		iperf3="$(quote "$(iperf3 --version | head -n 1)")"
 }
 
 # build_of DIR: compiler and build type.
@@ -31,47 +41,57 @@ build_of() {
 		"$(meson introspect "$1" --buildoptions 2>/dev/null | jq -r '.[] | select(.name == "buildtype").value')"
 }
 
-# case_add NAME TITLE UNIT more|less: which is better.
+# case_add NAME TITLE UNIT BETTER: which is better: more, less or "nearer to 0".
 case_add() {
-	record '{kind: "case", name: $name, title: $title, unit: $unit, better: $better}' \
-		--arg name "$1" --arg title "$2" --arg unit "$3" --arg better "$4"
+	record case name="$(quote "$1")" title="$(quote "$2")" unit="$(quote "$3")" better="$(quote "$4")"
+}
+
+# bar CASE SIDE KEY=JSON...
+bar() {
+	record bar case="$(quote "$1")" side="$(quote "$2")" "${@:3}"
 }
 
 # bar_at_least CASE FACTOR OF [SIDE]: the switch, or that side, reaches FACTOR times what the side OF does.
 bar_at_least() {
-	record '{kind: "bar", case: $case, side: $side, at_least: $factor, of: $of}' \
-		--arg case "$1" --argjson factor "$2" --arg of "$3" --arg side "${4:-switch}"
+	bar "$1" "${4:-switch}" at_least="$2" of="$(quote "$3")"
 }
 
 # bar_at_most CASE FACTOR OF [PLUS]: the switch needs at most FACTOR times what the side OF does, and PLUS.
 bar_at_most() {
-	record '{kind: "bar", case: $case, side: "switch", at_most: $factor, of: $of, plus: $plus}' \
-		--arg case "$1" --argjson factor "$2" --arg of "$3" --argjson plus "${4:-0}"
+	bar "$1" switch at_most="$2" of="$(quote "$3")" plus="${4:-0}"
 }
 
 # bar_limit CASE LIMIT: the switch stays below, whatever others do.
 bar_limit() {
-	record '{kind: "bar", case: $case, side: "switch", limit: $limit}' --arg case "$1" --argjson limit "$2"
+	bar "$1" switch limit="$2"
 }
 
-# sample CASE SIDE VALUE [JSON]: one measurement, and what else is known of it.
+# bar_floor CASE LEAST: the switch reaches that, whatever others do.
+bar_floor() {
+	bar "$1" switch floor="$2"
+}
+
+# bar_near CASE CENTRE WITHIN [SIDE]: the switch, or that side, is no further from it than that.
+bar_near() {
+	bar "$1" "${4:-switch}" near="$2" within="$3"
+}
+
+# sample CASE SIDE VALUE [KEY=JSON...]: one measurement, and what else is known of it.
 sample() {
-	local more=${4:-"{}"}
-	record '{kind: "sample", case: $case, side: $side, value: $value} + $more' \
-		--arg case "$1" --arg side "$2" --argjson value "$3" --argjson more "$more"
+	record sample case="$(quote "$1")" side="$(quote "$2")" value="$3" "${@:4}"
 }
 
 # stalled MS: a sample was kept although the machine stood still for so long meanwhile.
 stalled() {
-	record '{kind: "stalled", ms: $ms}' --argjson ms "$1"
+	record stalled ms="$1"
 }
 
-# side_is WHAT SIDE TEXT: how a side was configured on that path.
+# side_is PATH SIDE TEXT: how a side was configured on that path.
 side_is() {
-	record '{kind: "side", path: $path, side: $side, text: $text}' --arg path "$1" --arg side "$2" --arg text "$3"
+	record side path="$(quote "$1")" side="$(quote "$2")" text="$(quote "$3")"
 }
 
 # absent PATH SIDE REASON
 absent() {
-	record '{kind: "absent", path: $path, side: $side, reason: $reason}' --arg path "$1" --arg side "$2" --arg reason "$3"
+	record absent path="$(quote "$1")" side="$(quote "$2")" reason="$(quote "$3")"
 }

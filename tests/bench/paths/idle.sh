@@ -47,5 +47,5 @@ idle_sample() {
 		in_ns idle "$LAB_BUILD/tests/bench/pace" p1 ff:ff:ff:ff:ff:ff "$3" "$2" arp >/dev/null || because "pace" || return
 	fi
 	cpu_end idle
-	sample "$1" switch "$(jq '.cores * 100' <<<"$CPU")" "{\"cpu\": $CPU}"
+	sample "$1" switch "$(jq '.cores * 100' <<<"$CPU")" cpu="$CPU"
 }

@@ -17,5 +17,5 @@ path_pipeline() {
 		"$BENCH/pipeline_instructions" --build "$LAB_BUILD" --json "$file" >"$LAB_DIR/instructions.log" 2>&1 ||
 			fail "pipeline_instructions"
 	fi
-	record '{kind: "pipeline", data: $data[0]}' --slurpfile data "$file"
+	record pipeline data="$(jq -c . "$file")"
 }
