@@ -27,7 +27,7 @@ struct tenant {
 struct world {
 	struct shaper *shaper;
 	struct shaper_worker *workers[2];
-	unsigned worker_count;
+	unsigned worker_count; /* 1 or 2 */
 	uint32_t count;
 	struct tenant *tenants;
 	uint64_t now, random;
@@ -128,11 +128,11 @@ static inline void demand(struct world *world, uint32_t index)
 	if (tenant->demand == UINT64_MAX) {
 		/* As much as may pass in a step, and some more. */
 		for (tenant->owed = world->greed; tenant->owed > 0 && tenant->waiting < PENDING;)
-			offer(world, w++ % world->worker_count, index);
+			offer(world, w++ & (world->worker_count - 1), index);
 		return;
 	}
 	for (tenant->owed += (double)tenant->demand * STEP / 8e9; tenant->owed > 0;)
-		offer(world, w++ % world->worker_count, index);
+		offer(world, w++ & (world->worker_count - 1), index);
 }
 
 static inline void step(struct world *world)
@@ -164,11 +164,12 @@ static inline void run(struct world *world, uint64_t time)
 static inline double measure(struct world *world, uint64_t time, double *rates)
 {
 	uint64_t all = world->passed;
+	const uint32_t count = world->count;
 
-	for (uint32_t i = 0; i < world->count; i++)
+	for (uint32_t i = 0; i < count; i++)
 		rates[i] = -(double)world->tenants[i].passed;
 	run(world, time);
-	for (uint32_t i = 0; i < world->count; i++)
+	for (uint32_t i = 0; i < count; i++)
 		rates[i] = (rates[i] + (double)world->tenants[i].passed) * 8e9 / (double)time;
 	return (double)(world->passed - all) * 8e9 / (double)time;
 }

@@ -116,14 +116,9 @@ static void restart(struct fixture *fixture)
 	give_memories(fixture);
 }
 
-/* It died with packets that waited, with one worker more than there is now. */
-static void leave_waiting(struct stats_memory *stats)
+/* What waited in a tenant's channels, at a worker that is and at one that is no more. */
+static void leave_channels_waiting(struct stats_memory *stats)
 {
-	stats->workers[0].ports[1].queued = 3;
-	stats->workers[0].ports[1].rx_packets += 3;
-	stats->worker_count = WORKERS + 1;
-	stats->workers[WORKERS].ports[1].queued = 4;
-	stats->workers[WORKERS].ports[1].rx_packets = 4;
 	stats->workers[0].tenants[0].send = (struct stats_channel){
 		.offered_packets = 5,
 		.offered_bytes = 500,
@@ -142,6 +137,20 @@ static void leave_waiting(struct stats_memory *stats)
 	};
 }
 
+static void assert_channels_settled(struct fixture *fixture)
+{
+	assert_int_equal(counter(fixture, tenants[0].send.queued_packets), 0);
+	assert_int_equal(counter(fixture, tenants[0].send.queued_bytes), 0);
+	assert_int_equal(counter(fixture, tenants[0].send.dropped_packets), 3);
+	assert_int_equal(counter(fixture, tenants[0].send.dropped_bytes), 300);
+	assert_int_equal(counter(fixture, tenants[0].send.passed_packets), 2);
+	assert_int_equal(counter(fixture, tenants[0].receive.queued_packets), 0);
+	assert_int_equal(counter(fixture, tenants[0].receive.queued_bytes), 0);
+	assert_int_equal(counter(fixture, tenants[0].receive.dropped_packets), 5);
+	assert_int_equal(counter(fixture, tenants[0].receive.dropped_bytes), 600);
+	assert_int_equal(counter(fixture, tenants[0].receive.offered_packets), 5);
+}
+
 static void takes_over_from_a_former_datapath(void **state)
 {
 	struct fixture *fixture = *state;
@@ -157,18 +166,15 @@ static void takes_over_from_a_former_datapath(void **state)
 	assert_int_equal(commit(fixture, 2), 0);
 	wait_for(fixture, ports[1].forwarded, 2);
 	restart(fixture);
-	leave_waiting(stats);
+	/* It died with packets that waited, with one worker more than there is now. */
+	stats->workers[0].ports[1].queued = 3;
+	stats->workers[0].ports[1].rx_packets += 3;
+	stats->worker_count = WORKERS + 1;
+	stats->workers[WORKERS].ports[1].queued = 4;
+	stats->workers[WORKERS].ports[1].rx_packets = 4;
+	leave_channels_waiting(stats);
 	configure(fixture, 2);
-	assert_int_equal(counter(fixture, tenants[0].send.queued_packets), 0);
-	assert_int_equal(counter(fixture, tenants[0].send.queued_bytes), 0);
-	assert_int_equal(counter(fixture, tenants[0].send.dropped_packets), 3);
-	assert_int_equal(counter(fixture, tenants[0].send.dropped_bytes), 300);
-	assert_int_equal(counter(fixture, tenants[0].send.passed_packets), 2);
-	assert_int_equal(counter(fixture, tenants[0].receive.queued_packets), 0);
-	assert_int_equal(counter(fixture, tenants[0].receive.queued_bytes), 0);
-	assert_int_equal(counter(fixture, tenants[0].receive.dropped_packets), 5);
-	assert_int_equal(counter(fixture, tenants[0].receive.dropped_bytes), 600);
-	assert_int_equal(counter(fixture, tenants[0].receive.offered_packets), 5);
+	assert_channels_settled(fixture);
 	assert_int_equal(counter(fixture, ports[1].queued), 0);
 	assert_int_equal(counter(fixture, ports[1].drops[DROP_RESTART]), 7);
 	assert_int_equal(counter(fixture, ports[1].rx_packets), 1 + 7);

@@ -155,29 +155,28 @@ static void expire_makes_all_due_in_order(void **state)
 	wheel_free(wheel);
 }
 
-/* The first tick at which an entry of the table is due; 0 is none. */
-static uint64_t earliest(const uint64_t *due, unsigned count)
+enum { COUNT = 300 };
+
+static uint64_t earliest(const uint64_t *due)
 {
 	uint64_t first = UINT64_MAX;
 
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < COUNT; i++)
 		if (due[i] != 0 && due[i] < first)
 			first = due[i];
 	return first;
 }
 
-/* All entries of the table are due at one tick, which is returned. */
-static uint64_t gather(uint64_t *due, unsigned count, uint64_t tick)
+/* After a sleep for longer than the horizon all are due, at a tick that is not long ago. */
+static void gather(uint64_t *due, uint64_t tick)
 {
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < COUNT; i++)
 		due[i] = due[i] == 0 ? 0 : tick;
-	return tick;
 }
 
 /* Random operations against a plain table of the ticks that entries are due at. */
 static void random_operations_agree_with_a_table(void **state)
 {
-	enum { COUNT = 300 };
 	struct wheel *wheel = wheel_new(COUNT);
 	uint64_t due[COUNT] = {0}, random = 42, now = 1ull << 40, base = 0, popped = 0, early = 0;
 	uint32_t used = 0, gathered = 0;
@@ -210,12 +209,12 @@ static void random_operations_agree_with_a_table(void **state)
 			break;
 		default:
 			now += mix(&random) % (mix(&random) % 64 ? 40000 : HORIZON * 2);
-			first = earliest(due, COUNT);
+			first = earliest(due);
 			assert_true(wheel_next(wheel) == (used ? first * TICK : UINT64_MAX));
 			if (used != 0 && now / TICK >= base + WHEEL_SLOTS) {
-				/* All are due, at a tick that is not long ago. */
 				base = now / TICK - (now / TICK - base) % WHEEL_SLOTS;
-				first = gather(due, COUNT, base);
+				first = base;
+				gather(due, base);
 				gathered++;
 			}
 			found = wheel_pop(wheel, now);
