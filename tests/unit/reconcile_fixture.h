@@ -84,6 +84,9 @@ void fixture_drop_everything(struct fixture *fixture);
 /* Answers the last COMMIT, and works until the answer is taken; error 0 commits. */
 void fixture_reply(struct fixture *fixture, int32_t error, const char *text);
 
+/* A minute of fixture_turn(): who waits for the kernel for longer has found something. */
+#define TURNS_MAX 12000
+
 /* Turns the event loop for a moment. */
 void fixture_turn(struct fixture *fixture);
 /* Hears until a record of this type has come. */

@@ -50,7 +50,7 @@ static uint32_t held(const char *ifname)
 static void expect_held(struct fixture *fixture, uint32_t count)
 {
 	for (int turn = 0; held("tap1") != count; turn++) {
-		assert_true(turn < 1000);
+		assert_true(turn < TURNS_MAX);
 		fixture_turn(fixture);
 	}
 	assert_string_equal(fixture_status(fixture).problem, "");

@@ -89,7 +89,7 @@ static void await_open_count(struct fixture *fixture, const char *target, int co
 	int turn;
 
 	for (turn = 0; open_count(target) != count; turn++) {
-		assert_true(turn < 2000);
+		assert_true(turn < TURNS_MAX);
 		fixture_turn(fixture);
 	}
 }
@@ -101,7 +101,7 @@ static void await_applied(struct fixture *fixture)
 	for (turn = 0;
 	     fixture_status(fixture).applied_generation != model_generation(fixture->model);
 	     turn++) {
-		assert_true(turn < 2000);
+		assert_true(turn < TURNS_MAX);
 		fixture_turn(fixture);
 	}
 }
@@ -222,7 +222,7 @@ static void await_drained(struct fixture *fixture, const int *drained, int count
 	int turn;
 
 	for (turn = 0; *drained < count; turn++) {
-		assert_true(turn < 2000);
+		assert_true(turn < TURNS_MAX);
 		fixture_turn(fixture);
 	}
 }

@@ -64,7 +64,7 @@ static void expect_closed(struct fixture *fixture, int reader, int writer)
 	int turn;
 
 	close(writer);
-	for (turn = 0; turn < 100; turn++) {
+	for (turn = 0; turn < TURNS_MAX; turn++) {
 		ssize_t size = read(reader, &byte, 1);
 
 		if (size == 0)
@@ -72,7 +72,7 @@ static void expect_closed(struct fixture *fixture, int reader, int writer)
 		assert_true(size < 0 && errno == EAGAIN);
 		fixture_turn(fixture);
 	}
-	assert_true(turn < 100);
+	assert_true(turn < TURNS_MAX);
 	close(reader);
 }
 
