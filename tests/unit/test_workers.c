@@ -292,6 +292,21 @@ static void change(struct workers *workers, uint64_t generation)
 	}
 }
 
+/* Whoever let packets wait while limits came and went. */
+static void assert_channels_add_up(struct fixture *fixture)
+{
+	assert_int_equal(counter(fixture, tenants[0].send.offered_packets),
+			 counter(fixture, tenants[0].send.passed_packets) +
+				 counter(fixture, tenants[0].send.dropped_packets));
+	assert_int_equal(counter(fixture, tenants[0].receive.offered_packets),
+			 counter(fixture, tenants[0].receive.passed_packets) +
+				 counter(fixture, tenants[0].receive.dropped_packets));
+	assert_int_equal(counter(fixture, tenants[0].send.queued_packets), 0);
+	assert_int_equal(counter(fixture, tenants[0].receive.queued_packets), 0);
+	assert_true(counter(fixture, tenants[0].send.offered_packets) > 1000);
+	assert_true(counter(fixture, tenants[0].receive.offered_packets) > 1000);
+}
+
 static void configurations_change_under_both(void **state)
 {
 	struct fixture *fixture = *state;
@@ -316,6 +331,7 @@ static void configurations_change_under_both(void **state)
 		assert_true(by_worker(fixture, 0, i) > 100 && by_worker(fixture, 1, i) > 100);
 		assert_true(counter(fixture, ports[i].forwarded) > 100);
 	}
+	assert_channels_add_up(fixture);
 	for (uint32_t q = 0; q < QUEUES; q++) {
 		assert_int_equal(workers.feeders[q].overtaken, 0);
 		assert_int_equal(workers.feeders[q].odd, 0);
