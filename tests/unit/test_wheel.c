@@ -187,11 +187,7 @@ static void random_operations_agree_with_a_table(void **state)
 		uint64_t first, time;
 
 		switch (mix(&random) % 16) {
-		case 0:
-		case 1:
-		case 2:
-		case 3:
-		case 4:
+		case 0 ... 4:
 			if (due[index] != 0)
 				break;
 			time = now + mix(&random) % (mix(&random) % 8 ? HORIZON / 2 : HORIZON * 3);
