@@ -24,6 +24,7 @@ pcap() {
 
 # dump_start FILE, dump_end: what arrives at t1.
 dump_start() {
+	rm -f "$LAB_DIR/dump.log"
 	# Its buffer has places of the length that it keeps: short ones, so that there are many.
 	job_in t1 dump.log tcpdump -i eth0 -Q in -s 1100 -B 16384 --immediate-mode -U -w "$LAB_DIR/$1" ether proto 0x88b5
 	DUMP=$!
