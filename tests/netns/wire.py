@@ -23,6 +23,7 @@ NEEDS_CSUM, GSO_TCPV4 = 1, 1
 FENCE_TYPE = 0x88B5  # IEEE 802: for local experiments
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
+SO_RCVBUFFORCE = 33  # more than net.core.rmem_max, which root may
 
 
 def mac(text):
@@ -83,7 +84,7 @@ class Wire:
             self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
             self.socket.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
             self.socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
+            self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
             self.socket.bind((ifname, ETH_P_ALL))
         self.socket.setblocking(False)
         self.arrived = []
