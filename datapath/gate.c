@@ -66,6 +66,13 @@ uint64_t gate_time(uint64_t octets, uint64_t rate)
 	return time > UINT64_MAX ? UINT64_MAX : (uint64_t)time;
 }
 
+uint64_t gate_octets(uint64_t rate, uint64_t ns)
+{
+	unsigned __int128 octets = (unsigned __int128)rate * ns / 8000000000ull;
+
+	return octets > UINT64_MAX ? UINT64_MAX : (uint64_t)octets;
+}
+
 /* What a gate that rested is ahead by, in 2^-16 ns: what a late worker makes up for. */
 static int64_t gate_credit(const struct gate *gate, uint64_t word, uint64_t rate,
 			   struct gate_share share)

@@ -77,6 +77,9 @@ struct shaper_limits gate_read_limits(const struct gate *gate);
 /* What octets take at a rate, in whole ns; saturates. */
 uint64_t gate_time(uint64_t octets, uint64_t rate);
 
+/* What passes at a rate in so many ns, in octets; the reverse of it. Saturates. */
+uint64_t gate_octets(uint64_t rate, uint64_t ns);
+
 /* When a debt will have run out, at the earliest now. */
 uint64_t gate_due(const struct gate *gate, struct gate_share share, uint64_t now);
 

@@ -101,7 +101,7 @@ uint64_t shaper_rate(const struct shaper *shaper, enum shaper_kind kind, uint32_
 uint32_t shaper_quantum(const struct shaper *shaper, enum shaper_kind kind, uint32_t index)
 {
 	uint64_t rate = shaper_rate(shaper, kind, index);
-	uint64_t octets = (uint64_t)((unsigned __int128)rate * SHAPER_QUANTUM_NS / 8000000000ull);
+	uint64_t octets = gate_octets(rate, SHAPER_QUANTUM_NS);
 
 	if (rate == 0 || octets > UINT32_MAX)
 		return UINT32_MAX;

@@ -68,15 +68,17 @@ static void evict(struct shaper_worker *worker, enum shaper_kind kind, struct qu
 {
 	struct packet_list list;
 	struct flow_queue *flows;
+	struct queue *former;
+	struct census before;
+	size_t id;
 
 	packet_list_init(&list);
 	flows = flow_queue_evict(worker->memory, &queue->flows, port, &list);
 	if (flows == NULL)
 		return;
-	struct queue *former = (struct queue *)((char *)flows - offsetof(struct queue, flows));
-	size_t id = (size_t)(former - worker->queues);
-	struct census before = census_of(former);
-
+	former = (struct queue *)((char *)flows - offsetof(struct queue, flows));
+	id = (size_t)(former - worker->queues);
+	before = census_of(former);
 	before.packets += list.count;
 	for (const struct packet *packet = list.first; packet != NULL; packet = packet->next)
 		before.octets += packet->cost;
@@ -174,13 +176,13 @@ uint64_t shaper_room(const struct shaper_worker *worker, enum shaper_kind kind, 
 	const struct gate *gate = &worker->shaper->gates[gate_id(worker->shaper, kind, index)];
 	uint64_t rate = shaper_rate(worker->shaper, kind, index);
 	uint64_t waiting = atomic_load_explicit(&gate->waiting, memory_order_relaxed);
-	unsigned __int128 room = (unsigned __int128)rate * (TARGET_NS / 2) / 8000000000ull;
+	uint64_t room = gate_octets(rate, TARGET_NS / 2);
 
 	if (rate == 0)
 		return waiting == 0 ? UINT64_MAX : 0;
 	if (room < 2 * FRAME_SIZE)
 		room = 2 * FRAME_SIZE;
-	return room > waiting ? (uint64_t)room - waiting : 0;
+	return room > waiting ? room - waiting : 0;
 }
 
 enum shaper_verdict shaper_offer(struct shaper_worker *worker, enum shaper_kind kind,
@@ -265,7 +267,7 @@ static struct flow_parameters flow_parameters(uint64_t rate)
 		.interval = INTERVAL_NS,
 		.quantum = QUANTUM_MAX,
 	};
-	uint64_t quantum = (uint64_t)((unsigned __int128)rate * SHAPER_QUANTUM_NS / 8000000000ull);
+	uint64_t quantum = gate_octets(rate, SHAPER_QUANTUM_NS);
 
 	if (rate == 0) {
 		/* What waited before it became unlimited only goes. */

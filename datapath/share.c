@@ -85,17 +85,22 @@ static uint64_t least_part(const struct share *share, int64_t capacity, int64_t 
 	return least == 0 ? 1 : least;
 }
 
+/* What the gate brings into the sums by its limits. */
+static void read_part(const struct gate *gate, struct gate_part *part)
+{
+	const struct shaper_limits limits = gate_read_limits(gate);
+
+	part->weight = limits.weight == 0 ? 1 : limits.weight;
+	part->min = limits.min;
+	part->ceiling = limits.rate;
+}
+
 /* Adds the gate to the sum that it belongs to. */
 static void contribute(struct share *share, struct gate *gate)
 {
-	uint64_t word = atomic_load_explicit(&gate->word, memory_order_acquire);
-	const struct gate_limits *limits = gate_limits(gate, word);
 	struct gate_part *part = &gate->part;
-	uint64_t weight = atomic_load_explicit(&limits->weight, memory_order_relaxed);
 
-	part->weight = weight == 0 ? 1 : weight;
-	part->min = atomic_load_explicit(&limits->min, memory_order_relaxed);
-	part->ceiling = atomic_load_explicit(&limits->ceiling, memory_order_relaxed);
+	read_part(gate, part);
 	share->gates++;
 	if (is_capped(part, share_now(share))) {
 		share->ceiling += part->ceiling;
@@ -152,16 +157,11 @@ void share_leave(struct share *share, struct gate *gate)
 
 void share_review(struct share *share, struct gate *gate)
 {
-	uint64_t word = atomic_load_explicit(&gate->word, memory_order_acquire);
-	const struct gate_limits *limits = gate_limits(gate, word);
-	uint64_t weight = atomic_load_explicit(&limits->weight, memory_order_relaxed);
-	const struct gate_part part = {
-		.weight = weight == 0 ? 1 : weight,
-		.min = atomic_load_explicit(&limits->min, memory_order_relaxed),
-		.ceiling = atomic_load_explicit(&limits->ceiling, memory_order_relaxed),
-	};
-	unsigned state = is_capped(&part, share_now(share)) ? SHARE_CAPPED : SHARE_DIVIDED;
+	struct gate_part part;
+	unsigned state;
 
+	read_part(gate, &part);
+	state = is_capped(&part, share_now(share)) ? SHARE_CAPPED : SHARE_DIVIDED;
 	if (state == atomic_load_explicit(&gate->part.state, memory_order_relaxed))
 		return;
 	pthread_mutex_lock(&share->lock);
@@ -176,9 +176,8 @@ void share_set_limits(struct share *share, struct gate *gate, const struct shape
 		      uint64_t now)
 {
 	pthread_mutex_lock(&share->lock);
-	if (gate->part.workers != 0) {
+	if (gate->part.workers != 0)
 		withdraw(share, gate);
-	}
 	gate_set(gate, share_now(share), limits, now);
 	if (gate->part.workers != 0)
 		contribute(share, gate);
@@ -279,7 +278,6 @@ void share_turn(struct share *share, uint64_t now)
 	if (capacity != 0 && now >= atomic_load_explicit(&share->turn, memory_order_relaxed) &&
 	    now > share->looked) {
 		int64_t whole = capacity > INT64_MAX / 4 ? INT64_MAX / 4 : (int64_t)capacity;
-
 		int64_t passed = measure(share, whole, now);
 		uint64_t least = least_part(share, whole, passed);
 
