@@ -5,10 +5,10 @@
 #include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "datapath/codel.h"
 #include "datapath/ecn.h"
+#include "datapath/map_zeroed.h"
 
 #define FULL_FRAME 2048ull /* with tags, and with what a gate adds to its size */
 
@@ -46,14 +46,6 @@ struct flow_memory {
 	uint32_t flows_fresh;
 	uint32_t flows_in_use;
 };
-
-static void *map_zeroed(size_t size)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return memory == MAP_FAILED ? NULL : memory;
-}
 
 struct flow_memory *flow_memory_new(uint32_t port_count)
 {

@@ -1,16 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datapath/shaper_internal.h"
 
-#include <sys/mman.h>
-
-/* Zeroed memory that takes space as it is touched, aligned to pages; NULL when there is none. */
-static void *map_zeroed(size_t size)
-{
-	void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return memory == MAP_FAILED ? NULL : memory;
-}
+#include "datapath/map_zeroed.h"
 
 struct shaper *shaper_new(uint32_t capacity)
 {
