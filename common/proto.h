@@ -49,6 +49,7 @@ enum proto_type {
 	PROTO_HANDBACK_END, /* no records */
 	PROTO_PORT_LOST,    /* struct proto_port_lost: an interface went away */
 	PROTO_MAC_HELD,	    /* struct proto_mac_held: a MAC moves too often */
+	PROTO_DEVICE, /* struct proto_device; behind HELLO, one for each that it was to open */
 
 	/* control daemon to datapath */
 	PROTO_HANDBACK_REQUEST = 32, /* no records: hand every descriptor back */
@@ -74,6 +75,7 @@ enum proto_type {
 	PROTO_FDB_DEL,	 /* struct proto_fdb: static or learned; only segment and mac count */
 	PROTO_FDB_FLUSH, /* struct proto_fdb_flush: learned entries; outside transactions */
 	PROTO_HOST_SET,	 /* struct proto_host */
+	PROTO_RESTART,	 /* no records: end, and be started again to open other devices */
 };
 
 struct proto_header {
@@ -87,13 +89,16 @@ struct proto_ref {
 	uint32_t incarnation;
 };
 
+#define PROTO_HELLO_DPDK     0x1u /* it was built with DPDK: vhost-user ports and devices */
+#define PROTO_HELLO_RESTARTS 0x2u /* something starts it again when it ends */
+
 struct proto_hello {
 	uint32_t version;
 	uint32_t pid;
 	uint64_t generation; /* committed; 0: none yet */
 	uint64_t started;    /* CLOCK_BOOTTIME, ns */
 	uint32_t workers;
-	uint32_t reserved;
+	uint32_t flags; /* PROTO_HELLO_* */
 	char build[64]; /* version text, NUL-terminated */
 };
 
@@ -127,6 +132,17 @@ struct proto_mac_held {
 	struct proto_ref segment;
 	uint8_t mac[6];
 	uint16_t moves; /* within the last second */
+};
+
+/*
+ * A device of DPDK that the datapath was told to open when it started: a line of the file `devices`
+ * in the run directory, "INDEX INCARNATION DEVICE", with the port that it is for.
+ */
+struct proto_device {
+	struct proto_ref port;
+	int32_t error; /* 0: it is open; else a positive errno */
+	uint32_t reserved;
+	char text[PROTO_TEXT_SIZE]; /* with an error: one sentence, NUL-terminated */
 };
 
 enum proto_memory_kind { PROTO_MEMORY_STATS = 1, PROTO_MEMORY_FDB };
@@ -192,6 +208,8 @@ enum proto_port_type {
 	PROTO_PORT_PACKET, /* one fd a queue: AF_PACKET, SOCK_RAW, bound, PACKET_VNET_HDR */
 	PROTO_PORT_MEMORY, /* no fd: tests inject and collect */
 	PROTO_PORT_PCAP,   /* one or two files, as proto_port.capture says */
+	PROTO_PORT_VHOST,  /* one fd: a Unix stream socket, connected with a vhost-user frontend */
+	PROTO_PORT_DPDK,   /* no fd: the device that was opened for this ref; see proto_device */
 };
 
 #define PROTO_PORT_ADMIN_UP 0x1u
@@ -217,9 +235,9 @@ struct proto_port {
 	uint32_t fd_count;	 /* 0: keep the descriptors that are held for this ref */
 	uint64_t send_rate;	 /* bit/s; 0: unlimited */
 	uint64_t receive_rate;	 /* bit/s; 0: unlimited */
+	uint32_t capture;	 /* of PROTO_PORT_PCAP: PROTO_CAPTURE_* */
+	uint32_t queues;	 /* of PROTO_PORT_VHOST: as many as workers; 0 reads as 1 */
 	/* Of PROTO_PORT_PCAP: */
-	uint32_t capture; /* PROTO_CAPTURE_* */
-	uint32_t reserved;
 	uint64_t replay_rate;  /* bit/s, or PROTO_REPLAY_* */
 	uint64_t record_limit; /* octets of the file */
 };
