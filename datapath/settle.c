@@ -339,7 +339,7 @@ void settle_queues_removed(struct switch_state *state, const struct config *form
 
 		if (port == NULL || port == port_object(config, i))
 			continue;
-		for (unsigned q = 0; q < port->receive_count && q < port->queue_count; q++)
+		for (unsigned q = 0; q < port->receive_count; q++)
 			worker_remove_queue(queue_worker(state, port, q), port, q);
 	}
 }
@@ -353,7 +353,7 @@ void settle_queues_added(struct switch_state *state, const struct config *config
 		if (port == NULL || port->attached)
 			continue;
 		port->attached = true;
-		for (unsigned q = 0; q < port->receive_count && q < port->queue_count; q++) {
+		for (unsigned q = 0; q < port->receive_count; q++) {
 			int error = worker_add_queue(queue_worker(state, port, q), port, q);
 
 			if (error < 0)

@@ -22,6 +22,10 @@
 
 #define SOURCE_FRAME 1514u /* what a source that can wait is taken to deliver */
 
+/* How long a queue that can be polled is, after it had something: what a kick of the guest and a
+ * wake-up cost both sides, a few times. */
+#define POLL_NS 50000u
+
 #define LOOK_NS	      50000u /* how long busy queues may keep others from being noticed */
 #define SPIN_LEAST_NS 1000u  /* where spinning begins when it would have paid … */
 #define SPIN_MOST_NS  5000u  /* … and what it may grow to: what a sleep and a wake-up cost */
@@ -134,11 +138,6 @@ static uint64_t queue_token(const struct proto_ref *ref, unsigned queue)
 	return (uint64_t)ref->incarnation << 32 | (uint64_t)ref->index << QUEUE_BITS | queue;
 }
 
-static int wait_fd(const struct port *port, unsigned queue)
-{
-	return port->wait_fd >= 0 ? port->wait_fd : port->fds[queue];
-}
-
 int worker_add_queue(struct worker *worker, const struct port *port, unsigned queue)
 {
 	struct epoll_event event = {
@@ -146,8 +145,11 @@ int worker_add_queue(struct worker *worker, const struct port *port, unsigned qu
 		.data.u64 = queue_token(&port->ref, queue),
 	};
 
-	return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, wait_fd(port, queue), &event) < 0 ? -errno
-											    : 0;
+	if (port->wait_fds[queue] < 0)
+		return 0;
+	return epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, port->wait_fds[queue], &event) < 0
+		       ? -errno
+		       : 0;
 }
 
 /* Has epoll look at a queue or not; does nothing when the main thread took it away meanwhile. */
@@ -159,13 +161,14 @@ static void watch_queue(struct worker *worker, const struct port *port, unsigned
 		.data.u64 = queue_token(&port->ref, queue),
 	};
 
-	epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, wait_fd(port, queue), &event);
+	epoll_ctl(worker->epoll_fd, EPOLL_CTL_MOD, port->wait_fds[queue], &event);
 }
 
 void worker_remove_queue(struct worker *worker, const struct port *port, unsigned queue)
 {
 	/* A worker that found the port lost has removed it already. */
-	epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, wait_fd(port, queue), NULL);
+	if (port->wait_fds[queue] >= 0)
+		epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, port->wait_fds[queue], NULL);
 }
 
 /* Counts what the receiver could not keep, as received and dropped. */
@@ -211,6 +214,26 @@ static const struct config_port *find_queue(const struct worker *worker, uint32_
 	return port;
 }
 
+static uint32_t token_index(uint64_t token)
+{
+	return (uint32_t)token >> QUEUE_BITS;
+}
+
+static uint32_t token_incarnation(uint64_t token)
+{
+	return (uint32_t)(token >> 32);
+}
+
+static unsigned token_queue(uint64_t token)
+{
+	return (unsigned)token & ((1u << QUEUE_BITS) - 1);
+}
+
+static const struct config_port *find_token(const struct worker *worker, uint64_t token)
+{
+	return find_queue(worker, token_index(token), token_incarnation(token), token_queue(token));
+}
+
 /* Packets that a source which can wait should deliver now. */
 static unsigned source_room(const struct worker *worker, const struct config_port *port,
 			    uint32_t index)
@@ -243,22 +266,20 @@ static void resume_held(struct worker *worker)
 
 	for (unsigned i = 0; i < worker->held_count; i++) {
 		uint64_t token = worker->held[i];
-		uint32_t index = (uint32_t)token >> QUEUE_BITS;
-		unsigned queue = (unsigned)token & ((1u << QUEUE_BITS) - 1);
-		const struct config_port *port =
-			find_queue(worker, index, (uint32_t)(token >> 32), queue);
+		const struct config_port *port = find_token(worker, token);
 
 		if (port == NULL)
 			continue;
-		if (source_room(worker, port, index) == 0)
+		if (source_room(worker, port, token_index(token)) == 0)
 			worker->held[kept++] = token;
 		else
-			watch_queue(worker, port->port, queue, EPOLLIN);
+			watch_queue(worker, port->port, token_queue(token), EPOLLIN);
 	}
 	worker->held_count = kept;
 }
 
-bool worker_receive(struct worker *worker, uint32_t index, uint32_t incarnation, unsigned queue)
+/* Receives a batch. Returns what the port says, or PORT_DRAINED when it is gone or held. */
+static int receive(struct worker *worker, uint32_t index, uint32_t incarnation, unsigned queue)
 {
 	/* The port may have gone since the kernel reported it. */
 	const struct config_port *port = find_queue(worker, index, incarnation, queue);
@@ -266,13 +287,13 @@ bool worker_receive(struct worker *worker, uint32_t index, uint32_t incarnation,
 	int more;
 
 	if (port == NULL)
-		return false;
+		return PORT_DRAINED;
 	worker->receiver.batch_max = BATCH_SIZE;
 	if (port->port->source_waits) {
 		unsigned room = source_room(worker, port, index);
 
 		if (room == 0 && hold(worker, port, queue))
-			return false;
+			return PORT_DRAINED;
 		worker->receiver.batch_max = room == 0 ? 1 : room;
 	}
 	do {
@@ -287,7 +308,12 @@ bool worker_receive(struct worker *worker, uint32_t index, uint32_t incarnation,
 	} while (more == PORT_IN_HAND);
 	if (more < 0)
 		port_lost(worker, port->port, queue, more);
-	return more == PORT_MORE;
+	return more;
+}
+
+bool worker_receive(struct worker *worker, uint32_t index, uint32_t incarnation, unsigned queue)
+{
+	return receive(worker, index, incarnation, queue) == PORT_MORE;
 }
 
 /* Written only when it changed: several workers would else fight for the line. */
@@ -324,7 +350,9 @@ void worker_release(struct worker *worker)
 
 /*
  * How this works: queues that had something are received from in turns, a batch each, without
- * asking epoll, until they have nothing more; every LOOK_NS it is asked for others. When nothing is
+ * asking epoll, until they have nothing more; every LOOK_NS it is asked for others. Queues in the
+ * memory of a guest are looked at on and on, and left to epoll when nothing came for POLL_NS: until
+ * then the guest need not kick for what it sends. When nothing is
  * left the worker looks on for as long as a sleep and a wake-up would cost, if packets lately came
  * that soon: the time grows when a sleep was shorter, and goes when it was longer, so that neither
  * an idle switch nor a paced flow costs a core.
@@ -380,7 +408,7 @@ static int sleep_for_events(struct worker *worker, struct epoll_event *events)
 static bool begin_with_work(struct worker *worker)
 {
 	struct epoll_event events[WORKER_BUSY_MAX];
-	bool busy = worker->busy_count > 0;
+	bool busy = worker->busy_count + worker->polled_count > 0;
 	bool awake = busy || worker->now - worker->worked < worker->spin_ns;
 	uint64_t before = worker->now;
 	bool look = !busy || worker->now - worker->looked >= LOOK_NS;
@@ -400,6 +428,37 @@ static bool begin_with_work(struct worker *worker)
 	return go_on;
 }
 
+static bool is_polled(const struct worker *worker, uint64_t token)
+{
+	for (unsigned i = 0; i < worker->polled_count; i++) {
+		if (worker->polled[i].token == token)
+			return true;
+	}
+	return false;
+}
+
+static void rest(const struct worker *worker, uint64_t token)
+{
+	const struct config_port *port = find_token(worker, token);
+
+	if (port != NULL)
+		port->port->ops->rest(port->port, token_queue(token));
+}
+
+/* Looks at a queue in every turn from now on, if it is one to be polled. Returns whether it is. */
+static bool poll_queue(struct worker *worker, uint64_t token)
+{
+	const struct config_port *port = find_token(worker, token);
+
+	if (port == NULL || port->port->ops->rest == NULL)
+		return false;
+	if (worker->polled_count == WORKER_POLLED_MAX)
+		rest(worker, token);
+	else
+		worker->polled[worker->polled_count++] = (struct worker_polled){token, worker->now};
+	return true;
+}
+
 /* Receives a batch from every busy queue, and forgets those that are drained. */
 static void receive_busy(struct worker *worker)
 {
@@ -407,13 +466,40 @@ static void receive_busy(struct worker *worker)
 
 	for (unsigned i = 0; i < worker->busy_count; i++) {
 		uint64_t token = worker->busy[i];
+		int more;
 
+		/* Told of before it was polled. */
+		if (is_polled(worker, token))
+			continue;
 		worker->worked = worker->now;
-		if (worker_receive(worker, (uint32_t)token >> QUEUE_BITS, (uint32_t)(token >> 32),
-				   (unsigned)token & ((1u << QUEUE_BITS) - 1)))
+		more = receive(worker, token_index(token), token_incarnation(token),
+			       token_queue(token));
+		if ((more == PORT_MORE || more == PORT_POLL) && !poll_queue(worker, token))
 			worker->busy[kept++] = token;
 	}
 	worker->busy_count = kept;
+}
+
+/* Receives a batch from every queue that is polled, and lets those rest that had nothing lately. */
+static void receive_polled(struct worker *worker)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < worker->polled_count; i++) {
+		struct worker_polled polled = worker->polled[i];
+		int more = receive(worker, token_index(polled.token),
+				   token_incarnation(polled.token), token_queue(polled.token));
+
+		if (more == PORT_MORE)
+			polled.had = worker->worked = worker->now;
+		if (more != PORT_MORE && more != PORT_POLL)
+			continue;
+		if (worker->now - polled.had < POLL_NS || worker->shared->poll_always)
+			worker->polled[kept++] = polled;
+		else
+			rest(worker, polled.token);
+	}
+	worker->polled_count = kept;
 }
 
 static void *run(void *context)
@@ -424,6 +510,7 @@ static void *run(void *context)
 	rcu_register_thread();
 	worker_begin_turn(worker);
 	while (begin_with_work(worker)) {
+		receive_polled(worker);
 		receive_busy(worker);
 		worker_release(worker);
 		resume_held(worker);

@@ -42,14 +42,22 @@ struct worker_shared {
 	struct shaper *shaper;
 	struct fdb *fdb;
 	struct stats_memory *stats;
-	int event_fd; /* an eventfd that wakes the main thread; -1 in tests */
+	bool poll_always; /* queues that can be polled are, for ever */
+	int event_fd;	  /* an eventfd that wakes the main thread; -1 in tests */
 	pthread_mutex_t event_lock;
 	struct worker_event events[WORKER_EVENTS_MAX]; /* what is too much is lost */
 	unsigned event_count;
 };
 
-#define WORKER_BUSY_MAX 64u
-#define WORKER_HELD_MAX 64u
+#define WORKER_BUSY_MAX	  64u
+#define WORKER_HELD_MAX	  64u
+#define WORKER_POLLED_MAX 64u
+
+/* A queue that is looked at in every turn, since its descriptor is not asked to tell. */
+struct worker_polled {
+	uint64_t token;
+	uint64_t had; /* when it had something last, ns */
+};
 
 struct worker {
 	unsigned index;
@@ -73,6 +81,8 @@ struct worker {
 	 */
 	uint64_t held[WORKER_HELD_MAX];
 	unsigned held_count;
+	struct worker_polled polled[WORKER_POLLED_MAX];
+	unsigned polled_count;
 	uint64_t looked;  /* when epoll was asked last, ns */
 	uint64_t worked;  /* when there was something to do last, ns */
 	uint64_t spin_ns; /* how long to look before sleeping */

@@ -47,7 +47,7 @@ static int pcap_port_configure(struct port *port, const struct proto_port *recor
 		error = replay_new(&pcap->replay, port->fds[0], record->replay_rate);
 	if (error == 0 && replays) {
 		port->receive_count = 1;
-		port->wait_fd = replay_wait_fd(pcap->replay);
+		port->wait_fds[0] = replay_wait_fd(pcap->replay);
 		port->source_waits = record->replay_rate == PROTO_REPLAY_MAX;
 	}
 	return error;

@@ -51,9 +51,10 @@ static int make_port(struct port **port, uint32_t type, const struct proto_ref *
 	made->features = made->ops->features;
 	made->queue_count = fd_count;
 	made->receive_count = receive_count;
-	made->wait_fd = -1;
 	for (uint32_t i = 0; i < fd_count; i++)
 		made->fds[i] = fds[i];
+	for (uint32_t i = 0; i < PORT_QUEUES_MAX; i++)
+		made->wait_fds[i] = i < receive_count && i < fd_count ? fds[i] : -1;
 	error = made->ops->open == NULL ? 0 : made->ops->open(made);
 	if (error < 0)
 		goto fail;

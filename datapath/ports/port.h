@@ -33,6 +33,7 @@
 enum port_more {
 	PORT_DRAINED, /* nothing; what comes later makes its descriptor ready */
 	PORT_MORE,    /* perhaps something: it is worth looking again soon */
+	PORT_POLL,    /* nothing, and its descriptor will not tell of more before rest() */
 	PORT_IN_HAND, /* in the worker's receiver: call again before turning to another port */
 };
 
@@ -76,6 +77,13 @@ struct port_ops {
 		       struct batch *batch);
 
 	/*
+	 * The worker does not look at the queue from now on: its descriptor is to tell of what is
+	 * there and of what comes. NULL where receive() never returns PORT_POLL: what it does not
+	 * leave to the descriptor is polled.
+	 */
+	void (*rest)(struct port *port, unsigned queue);
+
+	/*
 	 * Sends packets, which stay the caller's, and writes for each 0 or the enum drop_reason why
 	 * the kernel did not take it. Of a super-packet of which only some frames went out it says
 	 * in packet->lost_frames how many, the last ones, did not.
@@ -90,10 +98,10 @@ struct port {
 	uint32_t references;	/* main thread only */
 	uint32_t features;	/* PORT_CAN_* */
 	uint32_t queue_count;	/* descriptors, whether they receive or only send */
-	uint32_t receive_count; /* queues that are received from; a memory port's has no descriptor
-				 */
+	uint32_t receive_count; /* queues that are received from */
 	int fds[PORT_FDS_MAX];
-	int wait_fd; /* what is ready when there is something to receive; -1: the queue's own */
+	/* By queue, what is ready when there is something to receive; -1: nothing tells. */
+	int wait_fds[PORT_QUEUES_MAX];
 	/*
 	 * What is not received is not lost but waits at its source: no more is received than the
 	 * shaper has room for (receiver->batch_max). Set by open() or configure().

@@ -158,7 +158,7 @@ static struct port *port_of(uint32_t index, const struct port_ops *ops, void *pr
 	port->references = 1;
 	port->features = ops->features;
 	port->receive_count = 1;
-	port->wait_fd = -1;
+	port->wait_fds[0] = -1;
 	port->private = private;
 	return port;
 }

@@ -194,7 +194,7 @@ static inline void discard(struct fixture *fixture)
 
 static inline bool is_ready(const struct port *port, int timeout)
 {
-	struct pollfd wait = {.fd = port->wait_fd, .events = POLLIN};
+	struct pollfd wait = {.fd = port->wait_fds[0], .events = POLLIN};
 
 	return poll(&wait, 1, timeout) == 1;
 }
