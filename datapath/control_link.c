@@ -16,8 +16,9 @@
 
 #include "common/log.h"
 #include "datapath/ports/port.h"
+#include "datapath/ports/vhost_relay.h"
 
-enum { POLL_SIGNAL, POLL_TIMER, POLL_EVENT, POLL_LISTEN, POLL_CHANNEL, POLL_COUNT };
+enum { POLL_SIGNAL, POLL_TIMER, POLL_EVENT, POLL_LISTEN, POLL_CHANNEL, POLL_RELAYS, POLL_COUNT };
 
 struct link {
 	struct switch_state *state;
@@ -80,6 +81,15 @@ static void flush(struct link *link)
 		disconnect(link, strerror(-error));
 }
 
+static uint32_t hello_flags(void)
+{
+#ifdef HAVE_DPDK
+	return PROTO_HELLO_DPDK;
+#else
+	return 0;
+#endif
+}
+
 static void send_hello(struct link *link)
 {
 	const struct config *config = link->state->config;
@@ -89,6 +99,7 @@ static void send_hello(struct link *link)
 		.generation = config == NULL ? 0 : config->generation,
 		.started = link->started,
 		.workers = link->state->worker_count,
+		.flags = hello_flags(),
 	};
 
 	snprintf(hello.build, sizeof(hello.build), "%s", VSWITCH_VERSION);
@@ -194,6 +205,24 @@ static void serve_channel(struct link *link)
 	flush(link);
 }
 
+static void send_port_lost(struct link *link, const struct proto_ref *port, int error)
+{
+	struct proto_port_lost lost = {.port = *port, .error = error};
+
+	send_record(link, PROTO_PORT_LOST, &lost, sizeof(lost), NULL, 0);
+}
+
+/* Has vhost-user frontends and their library speak with each other. */
+static void serve_relays(struct link *link)
+{
+	struct proto_ref port;
+	int error;
+
+	while (vhost_relay_serve(&port, &error))
+		send_port_lost(link, &port, error);
+	flush(link);
+}
+
 /* Passes on what workers noticed. */
 static void serve_events(struct link *link, int event_fd)
 {
@@ -212,10 +241,7 @@ static void serve_events(struct link *link, int event_fd)
 
 	for (unsigned i = 0; i < count; i++) {
 		if (events[i].type == WORKER_PORT_LOST) {
-			struct proto_port_lost lost = {.port = events[i].ref,
-						       .error = events[i].error};
-
-			send_record(link, PROTO_PORT_LOST, &lost, sizeof(lost), NULL, 0);
+			send_port_lost(link, &events[i].ref, events[i].error);
 		} else {
 			struct proto_mac_held held = {.segment = events[i].ref, .moves = 6};
 
@@ -240,6 +266,7 @@ static int open_polls(struct link *link, int listen_fd)
 	link->polls[POLL_EVENT].fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	link->polls[POLL_LISTEN].fd = listen_fd;
 	link->polls[POLL_CHANNEL].fd = -1;
+	link->polls[POLL_RELAYS].fd = -1;
 	for (unsigned i = 0; i < POLL_COUNT; i++)
 		link->polls[i].events = POLLIN;
 	if (timer < 0 || link->polls[POLL_SIGNAL].fd < 0 || link->polls[POLL_EVENT].fd < 0 ||
@@ -258,6 +285,8 @@ static void serve(struct link *link)
 		switch_age(link->state);
 	if (polls[POLL_EVENT].revents != 0)
 		serve_events(link, polls[POLL_EVENT].fd);
+	if (polls[POLL_RELAYS].revents != 0)
+		serve_relays(link);
 	if (polls[POLL_CHANNEL].revents != 0)
 		serve_channel(link);
 	if (polls[POLL_LISTEN].revents != 0)
@@ -279,6 +308,7 @@ int control_link_run(struct switch_state *state, int listen_fd, unsigned owner)
 		link.polls[POLL_CHANNEL].events =
 			link.channel != NULL && channel_wants_write(link.channel) ? POLLIN | POLLOUT
 										  : POLLIN;
+		link.polls[POLL_RELAYS].fd = vhost_relay_fd();
 		if (poll(link.polls, POLL_COUNT, -1) < 0 && errno != EINTR)
 			error = -errno;
 		else

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,10 @@
 #include "common/log.h"
 #include "common/notify.h"
 #include "datapath/control_link.h"
+#ifdef HAVE_DPDK
+#include "datapath/ports/dpdk_runtime.h"
+#include "datapath/ports/vhost.h"
+#endif
 #include "datapath/sandbox.h"
 
 #define DEFAULT_RUN_DIR "/run/vswitch"
@@ -25,16 +30,22 @@ struct options {
 	const char *run_dir;
 	const char *user;
 	unsigned workers;
+	bool poll_always;
 };
 
 static const char usage[] =
-	"Usage: vswitch-datapath [--run-dir DIR] [--workers N] [--user NAME]\n"
+	"Usage: vswitch-datapath [--run-dir DIR] [--workers N] [--poll MODE] [--user NAME]\n"
 	"\n"
 	"Forwards packets as the control daemon tells it. Needs root to start, and gives it up.\n"
 	"\n"
 	"  --run-dir DIR  where datapath.sock is made (default $VSWITCH_RUN_DIR or " DEFAULT_RUN_DIR
 	")\n"
 	"  --workers N    threads that forward, 1 to 16 (default 1)\n"
+	"  --poll MODE    how workers wait for guests and for devices of DPDK: adaptive (default), "
+	"so\n"
+	"                 that they sleep when nothing comes, or always, which takes a core for "
+	"each\n"
+	"                 worker that has such a port\n"
 	"  --user NAME    the user to become (default vswitch-datapath if there is one,\n"
 	"                 else an id that nobody has)\n"
 	"  --help, --version\n";
@@ -45,6 +56,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 	static const struct option known[] = {
 		{"run-dir", required_argument, NULL, 'd'},
 		{"workers", required_argument, NULL, 'w'},
+		{"poll", required_argument, NULL, 'p'},
 		{"user", required_argument, NULL, 'u'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'v'},
@@ -57,6 +69,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 	options->run_dir = environment != NULL ? environment : DEFAULT_RUN_DIR;
 	options->user = NULL;
 	options->workers = 1;
+	options->poll_always = false;
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
 		unsigned long workers;
 
@@ -66,6 +79,14 @@ static int parse_options(int argc, char **argv, struct options *options)
 			break;
 		case 'u':
 			options->user = optarg;
+			break;
+		case 'p':
+			options->poll_always = strcmp(optarg, "always") == 0;
+			if (!options->poll_always && strcmp(optarg, "adaptive") != 0) {
+				fputs("vswitch-datapath: --poll takes adaptive or always\n",
+				      stderr);
+				return -EINVAL;
+			}
 			break;
 		case 'w':
 			workers = strtoul(optarg, &end, 10);
@@ -141,28 +162,51 @@ static void block_signals(void)
 }
 
 /* Listens in the run directory. Returns the socket or a negative errno after saying why. */
-static int listen_in(const char *run_dir, char *empty_dir, size_t size)
+static int listen_in(const char *run_dir)
 {
 	char path[4096];
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/datapath.sock", run_dir);
-	snprintf(empty_dir, size, "%s/empty", run_dir);
-	if (mkdir(empty_dir, 0555) < 0 && errno != EEXIST) {
-		log_error("cannot make %s: %s", empty_dir, strerror(errno));
-		return -errno;
-	}
 	fd = control_link_listen(path);
 	if (fd < 0)
 		log_error("cannot listen on %s: %s", path, strerror(-fd));
 	return fd;
 }
 
+/* Gives up what is not needed any more. Returns 0 or a negative errno after saying why. */
+static int confine(const struct options *options)
+{
+	static char sockets[4096];
+	char root[4000];
+	int result;
+
+	snprintf(root, sizeof(root), "%s/empty", options->run_dir);
+	if (mkdir(root, 0755) < 0 && errno != EEXIST) {
+		log_error("cannot make %s: %s", root, strerror(errno));
+		return -errno;
+	}
+#ifdef HAVE_DPDK
+	result = dpdk_runtime_prepare(root);
+	if (result < 0) {
+		log_error("cannot make files in %s: %s", root, strerror(-result));
+		return result;
+	}
+	result = sandbox_enter(root, options->user, VHOST_DIRECTORY);
+	snprintf(sockets, sizeof(sockets), "%s/" VHOST_DIRECTORY, result > 0 ? "" : root);
+	if (result == 0 && mkdir(sockets, 0700) < 0 && errno != EEXIST)
+		result = -errno;
+	vhost_set_directory(sockets);
+#else
+	result = sandbox_enter(root, options->user, NULL);
+#endif
+	return result < 0 ? result : 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct switch_state state;
 	struct options options;
-	char empty_dir[4096];
 	unsigned owner = geteuid();
 	int notify, lock_fd, listen_fd, error;
 
@@ -176,15 +220,16 @@ int main(int argc, char **argv)
 	lock_fd = lock_run_dir(options.run_dir);
 	if (lock_fd < 0)
 		return 1;
-	error = listen_fd = listen_in(options.run_dir, empty_dir, sizeof(empty_dir));
+	error = listen_fd = listen_in(options.run_dir);
 	if (listen_fd < 0)
 		goto unlock;
-	error = sandbox_enter(empty_dir, options.user);
+	error = confine(&options);
 	if (error < 0)
 		goto stop_listening;
 	error = switch_init(&state, options.workers);
 	if (error < 0)
 		goto stop_listening;
+	state.shared.poll_always = options.poll_always;
 	log_info("version %s, %u worker%s, listening in %s", VSWITCH_VERSION, options.workers,
 		 options.workers == 1 ? "" : "s", options.run_dir);
 	notify_send(notify, "READY=1");

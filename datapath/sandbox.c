@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -50,17 +52,32 @@ static int find_user(const char *name, const char *seed, uid_t *uid, gid_t *gid)
 	return 0;
 }
 
-static int drop_user(const char *empty_dir, const char *user)
+/* Makes a directory in the present one that only the user can use. */
+static int make_writable(const char *name, uid_t uid, gid_t gid)
+{
+	if ((mkdir(name, 0700) < 0 && errno != EEXIST) || lchown(name, uid, gid) < 0) {
+		log_error("cannot make the directory %s: %s", name, strerror(errno));
+		return -errno;
+	}
+	return 0;
+}
+
+static int drop_user(const char *root, const char *user, const char *writable)
 {
 	uid_t uid;
 	gid_t gid;
-	int error = find_user(user, empty_dir, &uid, &gid);
+	int error = find_user(user, root, &uid, &gid);
 
 	if (error < 0)
 		return error;
-	if (chroot(empty_dir) < 0 || chdir("/") < 0) {
-		log_error("cannot enter %s: %s", empty_dir, strerror(errno));
+	if (chroot(root) < 0 || chdir("/") < 0) {
+		log_error("cannot enter %s: %s", root, strerror(errno));
 		return -errno;
+	}
+	if (writable != NULL) {
+		error = make_writable(writable, uid, gid);
+		if (error < 0)
+			return error;
 	}
 	/* The bounding set first: to empty it takes a capability. */
 	capng_clear(CAPNG_SELECT_BOTH);
@@ -82,9 +99,10 @@ static int drop_user(const char *empty_dir, const char *user)
 	return 0;
 }
 
-int sandbox_enter(const char *empty_dir, const char *user)
+int sandbox_enter(const char *root, const char *user, const char *writable)
 {
-	int error = geteuid() == 0 ? drop_user(empty_dir, user) : 0;
+	bool confined = geteuid() == 0;
+	int error = confined ? drop_user(root, user, writable) : 0;
 
 	if (error < 0)
 		return error;
@@ -92,5 +110,5 @@ int sandbox_enter(const char *empty_dir, const char *user)
 		log_error("cannot forbid new privileges: %s", strerror(errno));
 		return -errno;
 	}
-	return 0;
+	return confined ? 1 : 0;
 }

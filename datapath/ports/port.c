@@ -16,6 +16,9 @@ static const struct {
 	{PROTO_PORT_MEMORY, &port_memory_ops, 0, 0},
 	{PROTO_PORT_PCAP, &port_pcap_ops, 1, 2},
 	{PORT_TYPE_VXLAN, &port_vxlan_ops, 2, PORT_FDS_MAX},
+#ifdef HAVE_DPDK
+	{PROTO_PORT_VHOST, &port_vhost_ops, 1, 1},
+#endif
 };
 
 static int make_port(struct port **port, uint32_t type, const struct proto_ref *ref, const int *fds,

@@ -141,6 +141,6 @@ void port_ref(struct port *port);
 void port_unref(struct port *port);
 
 extern const struct port_ops port_tap_ops, port_packet_socket_ops, port_vxlan_ops, port_memory_ops,
-	port_pcap_ops;
+	port_pcap_ops, port_vhost_ops;
 
 #endif

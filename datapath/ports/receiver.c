@@ -26,6 +26,8 @@ int receiver_init(struct receiver *receiver, struct packet_pool *pool)
 
 void receiver_fini(struct receiver *receiver)
 {
+	if (receiver->mbufs != NULL)
+		receiver->mbufs_free(receiver);
 	for (unsigned i = 0; i < BATCH_SIZE; i++) {
 		packet_free(receiver->pool, receiver->slots[i].packet);
 		packet_buffer_release(receiver->pool, receiver->slots[i].buffer);

@@ -26,12 +26,17 @@ struct receiver_slot {
 	_Alignas(struct cmsghdr) uint8_t control[RECEIVER_CONTROL_SIZE];
 };
 
+struct mbuf_slots;
+
 struct receiver {
 	struct packet_pool *pool;
 	unsigned batch_max; /* packets to receive at once from a port whose source waits */
 	struct receiver_slot slots[BATCH_SIZE];
 	struct mmsghdr messages[BATCH_SIZE];
 	struct packet_buffer *last_resort; /* nothing that lies there is kept */
+	/* What DPDK receives into, and what frees it; NULL: not used yet. */
+	struct mbuf_slots *mbufs;
+	void (*mbufs_free)(struct receiver *receiver);
 	/* What was received and could not be kept, since the caller set it to zero. */
 	uint32_t dropped_frames, dropped_bytes;
 	uint32_t dropped[DROP_REASON_COUNT]; /* frames, by reason */

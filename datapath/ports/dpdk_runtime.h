@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VSWITCH_DATAPATH_PORTS_DPDK_RUNTIME_H
+#define VSWITCH_DATAPATH_PORTS_DPDK_RUNTIME_H
+
+/*
+ * The environment abstraction layer of DPDK, of which a process has one. Main thread only.
+ *
+ * The first vhost-user port brings it up, inside the sandbox: without hugepages (packets lie in
+ * memory of ours, guests' memory is mapped from their descriptors), without drivers and without
+ * privileges. What it reads of a machine's processors it finds in files that are made beforehand.
+ */
+
+#include <stdbool.h>
+
+/*
+ * Makes, in the directory that is to be the sandbox's root, what EAL wants to see: a machine of one
+ * processor and without loaded modules. Called while that is still allowed. Returns 0 or a negative
+ * errno.
+ */
+int dpdk_runtime_prepare(const char *root);
+
+/*
+ * Brings EAL up, unless it is. Returns 0 or a negative errno, the same again later: it cannot be
+ * tried twice.
+ */
+int dpdk_runtime_start(void);
+
+#endif

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/ports/vhost_relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/*
+ * A vhost-user message: request, flags, size of what follows, 32 bits each in the host's order
+ * (QEMU, docs/interop/vhost-user.rst). The library takes no more than the largest of them, a table
+ * of memory regions or a device's configuration of 256 octets.
+ */
+#define HEADER_SIZE   12u
+#define PAYLOAD_MAX   1024u
+#define FDS_MAX	      16u
+#define EVENTS_A_TURN 64u
+
+struct vhost_relay {
+	struct proto_ref port;
+	int outer, inner;
+	/* A message of the frontend, as far as it is here. */
+	uint8_t message[HEADER_SIZE + PAYLOAD_MAX];
+	size_t size;
+	int fds[FDS_MAX];
+	unsigned fd_count;
+};
+
+/* All relays: epoll says whose turn it is. Of the process, as the library is. */
+static int relays_fd = -1;
+
+static int watch(struct vhost_relay *relay, int operation, int fd, uint32_t events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = relay};
+
+	return epoll_ctl(relays_fd, operation, fd, &event) < 0 ? -errno : 0;
+}
+
+int vhost_relay_new(struct vhost_relay **relay, const struct proto_ref *port, int outer, int inner)
+{
+	struct vhost_relay *made = calloc(1, sizeof(*made));
+	int error = made == NULL ? -ENOMEM : 0;
+
+	if (relays_fd < 0)
+		relays_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (error == 0 && relays_fd < 0)
+		error = -errno;
+	if (error == 0 && fcntl(outer, F_SETFL, fcntl(outer, F_GETFL) | O_NONBLOCK) < 0)
+		error = -errno;
+	if (error < 0) {
+		close(inner);
+		free(made);
+		return error;
+	}
+	made->port = *port;
+	made->outer = outer;
+	made->inner = inner;
+	error = watch(made, EPOLL_CTL_ADD, outer, EPOLLIN);
+	if (error == 0)
+		error = watch(made, EPOLL_CTL_ADD, inner, EPOLLIN);
+	if (error < 0) {
+		vhost_relay_free(made);
+		return error;
+	}
+	*relay = made;
+	return 0;
+}
+
+static void close_fds(struct vhost_relay *relay)
+{
+	for (unsigned i = 0; i < relay->fd_count; i++)
+		close(relay->fds[i]);
+	relay->fd_count = 0;
+}
+
+/* Ends the connection on both sides; what waits on the descriptors is not reported any more. */
+static void end(struct vhost_relay *relay)
+{
+	if (relay->inner < 0)
+		return;
+	epoll_ctl(relays_fd, EPOLL_CTL_DEL, relay->outer, NULL);
+	epoll_ctl(relays_fd, EPOLL_CTL_DEL, relay->inner, NULL);
+	shutdown(relay->outer, SHUT_RDWR);
+	close(relay->inner);
+	relay->inner = -1;
+	close_fds(relay);
+}
+
+void vhost_relay_free(struct vhost_relay *relay)
+{
+	if (relay == NULL)
+		return;
+	end(relay);
+	free(relay);
+}
+
+int vhost_relay_fd(void)
+{
+	return relays_fd;
+}
+
+/* Keeps the descriptors that came with a part of a message. */
+static int take_fds(struct vhost_relay *relay, struct msghdr *message)
+{
+	struct cmsghdr *control = CMSG_FIRSTHDR(message);
+	int error = 0;
+
+	for (; control != NULL; control = CMSG_NXTHDR(message, control)) {
+		size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(control) + i * sizeof(fd), sizeof(fd));
+			if (relay->fd_count == FDS_MAX) {
+				close(fd);
+				error = -EPROTO;
+			} else {
+				relay->fds[relay->fd_count++] = fd;
+			}
+		}
+	}
+	return (message->msg_flags & MSG_CTRUNC) != 0 ? -EPROTO : error;
+}
+
+/* Reads up to `wanted` octets of a message. Returns how many, 0 at the end, or a negative errno. */
+static ssize_t receive_part(struct vhost_relay *relay, int fd, size_t wanted)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_MAX * sizeof(int))];
+	struct iovec part = {relay->message + relay->size, wanted};
+	struct msghdr message = {
+		.msg_iov = &part,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t size;
+	int error;
+
+	do {
+		size = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	} while (size < 0 && errno == EINTR);
+	if (size < 0)
+		return -errno;
+	error = take_fds(relay, &message);
+	if (error < 0)
+		return error;
+	relay->size += (size_t)size;
+	return size;
+}
+
+/* Sends octets with the descriptors that are kept. Returns 0 or a negative errno. */
+static int send_message(struct vhost_relay *relay, int fd)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_MAX * sizeof(int))] = {0};
+	struct iovec whole = {relay->message, relay->size};
+	struct msghdr message = {.msg_iov = &whole, .msg_iovlen = 1};
+	size_t fds_size = relay->fd_count * sizeof(int);
+	ssize_t sent;
+
+	if (relay->fd_count > 0) {
+		struct cmsghdr *header;
+
+		message.msg_control = control;
+		message.msg_controllen = CMSG_SPACE(fds_size);
+		header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(fds_size);
+		memcpy(CMSG_DATA(header), relay->fds, fds_size);
+	}
+	do {
+		sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (sent < 0 && errno == EINTR);
+	if (sent < 0)
+		return -errno;
+	close_fds(relay);
+	/* Less than all of it: the other side leaves its buffer full, and will not get well. */
+	if ((size_t)sent < relay->size)
+		return -ENOBUFS;
+	relay->size = 0;
+	return 0;
+}
+
+/* The size of the message that began to come; 0: its header is not here yet. */
+static int whole_size(const struct vhost_relay *relay, size_t *size)
+{
+	uint32_t payload;
+
+	*size = 0;
+	if (relay->size < HEADER_SIZE)
+		return 0;
+	memcpy(&payload, relay->message + 8, sizeof(payload));
+	if (payload > PAYLOAD_MAX)
+		return -EMSGSIZE;
+	*size = HEADER_SIZE + payload;
+	return 0;
+}
+
+/* Passes a whole message on, or waits until the library has room for it. */
+static int pass_in(struct vhost_relay *relay)
+{
+	int error = send_message(relay, relay->inner);
+
+	if (error == -EAGAIN) {
+		error = watch(relay, EPOLL_CTL_MOD, relay->outer, 0);
+		return error < 0 ? error
+				 : watch(relay, EPOLL_CTL_MOD, relay->inner, EPOLLIN | EPOLLOUT);
+	}
+	return error;
+}
+
+/* The frontend has sent something. */
+static int serve_outer(struct vhost_relay *relay)
+{
+	size_t wanted;
+	int error = whole_size(relay, &wanted);
+	ssize_t size;
+
+	if (error < 0)
+		return error;
+	if (wanted == 0)
+		wanted = HEADER_SIZE;
+	size = receive_part(relay, relay->outer, wanted - relay->size);
+	if (size == 0)
+		return -ECONNRESET;
+	if (size < 0)
+		return size == -EAGAIN ? 0 : (int)size;
+	error = whole_size(relay, &wanted);
+	return error == 0 && relay->size == wanted ? pass_in(relay) : error;
+}
+
+/* The library answers: what it sends goes as it comes. */
+static int answer(struct vhost_relay *relay)
+{
+	struct vhost_relay reply = {.port = relay->port};
+	ssize_t size = receive_part(&reply, relay->inner, sizeof(reply.message));
+	int error;
+
+	if (size == -EAGAIN)
+		return 0;
+	error = size == 0 ? -EPROTO : (int)size;
+	/* A frontend waits for answers; one that leaves them is none. */
+	if (size > 0)
+		error = send_message(&reply, relay->outer);
+	close_fds(&reply);
+	return error;
+}
+
+static int serve(struct vhost_relay *relay, uint32_t events)
+{
+	size_t wanted;
+	int error = 0;
+
+	/* Both descriptors have the relay's events: which of them is ready is seen by trying. */
+	if ((events & EPOLLOUT) != 0) {
+		error = watch(relay, EPOLL_CTL_MOD, relay->inner, EPOLLIN);
+		if (error == 0)
+			error = watch(relay, EPOLL_CTL_MOD, relay->outer, EPOLLIN);
+		if (error == 0)
+			error = pass_in(relay);
+	}
+	if (error == 0)
+		error = answer(relay);
+	/* A whole message is here when the library has no room for it. */
+	if (error == 0 && whole_size(relay, &wanted) == 0 && (wanted == 0 || relay->size < wanted))
+		error = serve_outer(relay);
+	return error;
+}
+
+bool vhost_relay_serve(struct proto_ref *port, int *error)
+{
+	struct epoll_event event;
+
+	/* One at a time: what is done for one may free another. */
+	for (unsigned i = 0; relays_fd >= 0 && i < EVENTS_A_TURN; i++) {
+		struct vhost_relay *relay;
+		int result;
+
+		if (epoll_wait(relays_fd, &event, 1, 0) != 1)
+			break;
+		relay = event.data.ptr;
+		result = serve(relay, event.events);
+		if (result == 0)
+			continue;
+		*port = relay->port;
+		*error = -result;
+		end(relay);
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* Packets out of and into the rings of a guest. Called by workers. */
+
+#include <rte_mbuf.h>
+#include <rte_vhost.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "datapath/ports/mbuf_offload.h"
+#include "datapath/ports/mbuf_slots.h"
+#include "datapath/ports/receiver.h"
+#include "datapath/ports/vhost.h"
+
+/* Receives from one ring. Returns whether the ring may have more. */
+static bool receive_ring(int device, uint32_t ring, struct mbuf_slots *slots, struct batch *batch)
+{
+	struct rte_mbuf *mbufs[MBUF_SLOTS_BURST];
+	unsigned room = BATCH_SIZE - batch->count;
+	uint16_t wanted = (uint16_t)(room < MBUF_SLOTS_BURST ? room : MBUF_SLOTS_BURST), count;
+
+	count = rte_vhost_dequeue_burst(device, (uint16_t)ring, mbuf_slots_begin(slots), mbufs,
+					wanted);
+	for (uint16_t i = 0; i < count; i++) {
+		struct packet *packet = mbuf_slots_take(slots, mbufs[i]);
+
+		if (packet == NULL)
+			continue;
+		mbuf_offload_take(packet, mbufs[i]);
+		batch_add(batch, packet);
+	}
+	return count == wanted;
+}
+
+/* The guest need not kick from here on, and what it kicked before is forgotten. */
+static void stop_telling(struct vhost_port *vhost, unsigned queue, int device)
+{
+	struct epoll_event events[8];
+
+	vhost->queues[queue].told = false;
+	while (epoll_wait(vhost->queues[queue].wait_fd, events, 8, 0) == 8)
+		continue;
+	if (device < 0)
+		return;
+	for (uint32_t pair = queue; pair < VHOST_PAIRS_MAX; pair += vhost->port->receive_count) {
+		uint32_t ring = VHOST_RING_FROM_GUEST(pair);
+
+		if (!__atomic_load_n(&vhost->enabled[ring], __ATOMIC_RELAXED))
+			break;
+		rte_vhost_enable_guest_notification(device, (uint16_t)ring, 0);
+	}
+}
+
+int vhost_receive(struct port *port, unsigned queue, struct receiver *receiver, struct batch *batch)
+{
+	struct vhost_port *vhost = port->private;
+	int device = __atomic_load_n(&vhost->device, __ATOMIC_ACQUIRE);
+	struct mbuf_slots *slots = mbuf_slots_of(receiver);
+	bool more = false;
+
+	if (vhost->queues[queue].told)
+		stop_telling(vhost, queue, device);
+	if (device < 0 || slots == NULL)
+		return PORT_POLL;
+	for (uint32_t pair = queue; pair < VHOST_PAIRS_MAX; pair += port->receive_count) {
+		uint32_t ring = VHOST_RING_FROM_GUEST(pair);
+
+		if (!__atomic_load_n(&vhost->enabled[ring], __ATOMIC_RELAXED))
+			break;
+		while (!batch_full(batch) && receive_ring(device, ring, slots, batch))
+			more = true;
+	}
+	return more || batch->count > 0 ? PORT_MORE : PORT_POLL;
+}
+
+void vhost_rest(struct port *port, unsigned queue)
+{
+	struct vhost_port *vhost = port->private;
+	int device = __atomic_load_n(&vhost->device, __ATOMIC_ACQUIRE);
+	bool left = false;
+
+	vhost->queues[queue].told = true;
+	if (device < 0)
+		return;
+	for (uint32_t pair = queue; pair < VHOST_PAIRS_MAX; pair += port->receive_count) {
+		uint32_t ring = VHOST_RING_FROM_GUEST(pair);
+
+		if (!__atomic_load_n(&vhost->enabled[ring], __ATOMIC_RELAXED))
+			break;
+		rte_vhost_enable_guest_notification(device, (uint16_t)ring, 1);
+		left |= rte_vhost_rx_queue_count(device, (uint16_t)ring) > 0;
+	}
+	if (left)
+		vhost_wake(&vhost->queues[queue]);
+}
+
+static void point(struct rte_mbuf *mbuf, const void *data, uint32_t size)
+{
+	mbuf->buf_addr = (void *)data;
+	mbuf->data_off = 0;
+	mbuf->data_len = (uint16_t)size;
+	mbuf->next = NULL;
+}
+
+/* An mbuf for the head and one for each slice: the library copies from where they lie. */
+static void describe(struct packet *packet, struct rte_mbuf mbufs[1 + PACKET_SLICES])
+{
+	mbuf_offload_give(packet, &mbufs[0]);
+	point(&mbufs[0], packet->data, packet->head_size);
+	mbufs[0].pkt_len = packet->size;
+	mbufs[0].nb_segs = (uint16_t)(1 + packet->slice_count);
+	for (unsigned i = 0; i < packet->slice_count; i++) {
+		point(&mbufs[1 + i], packet->slices[i].data, packet->slices[i].size);
+		mbufs[i].next = &mbufs[1 + i];
+	}
+}
+
+/* Sends up to MBUF_SLOTS_BURST packets. A frame that the ring has no room for is dropped. */
+static void send_burst(int device, uint16_t ring, struct packet **packets, unsigned count,
+		       uint8_t *results)
+{
+	struct rte_mbuf described[MBUF_SLOTS_BURST][1 + PACKET_SLICES];
+	struct rte_mbuf *mbufs[MBUF_SLOTS_BURST];
+	unsigned done = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		describe(packets[i], described[i]);
+		mbufs[i] = described[i];
+	}
+	while (done < count) {
+		uint16_t sent = rte_vhost_enqueue_burst(device, ring, &mbufs[done],
+							(uint16_t)(count - done));
+
+		memset(&results[done], DROP_NONE, sent);
+		done += sent;
+		/* The guest may have made room meanwhile, and the next one may be smaller. */
+		if (sent == 0)
+			results[done++] = DROP_PORT_FULL;
+	}
+}
+
+static void send_ring(int device, uint32_t pair, struct packet **packets, unsigned count,
+		      uint8_t *results)
+{
+	for (unsigned done = 0; done < count; done += MBUF_SLOTS_BURST) {
+		unsigned part = count - done;
+
+		send_burst(device, (uint16_t)VHOST_RING_TO_GUEST(pair), &packets[done],
+			   part < MBUF_SLOTS_BURST ? part : MBUF_SLOTS_BURST, &results[done]);
+	}
+}
+
+/* Deals packets out to the pairs that the guest uses, a flow always to the same. */
+static void send_pairs(int device, uint32_t pairs, struct packet **packets, unsigned count,
+		       uint8_t *results)
+{
+	for (uint32_t pair = 0; pair < pairs; pair++) {
+		struct packet *chosen[BATCH_SIZE];
+		uint8_t places[BATCH_SIZE], part[BATCH_SIZE];
+		unsigned size = 0;
+
+		for (unsigned i = 0; i < count; i++) {
+			if (packets[i]->flow_hash % pairs != pair)
+				continue;
+			places[size] = (uint8_t)i;
+			chosen[size++] = packets[i];
+		}
+		send_ring(device, pair, chosen, size, part);
+		for (unsigned i = 0; i < size; i++)
+			results[places[i]] = part[i];
+	}
+}
+
+void vhost_transmit(struct port *port, const struct config *config, unsigned queue,
+		    struct packet **packets, unsigned count, uint8_t *results)
+{
+	struct vhost_port *vhost = port->private;
+	int device = __atomic_load_n(&vhost->device, __ATOMIC_ACQUIRE);
+	uint32_t pairs = __atomic_load_n(&vhost->pairs_in_use, __ATOMIC_RELAXED);
+
+	(void)config;
+	(void)queue;
+	if (device < 0 || pairs == 0)
+		memset(results, DROP_PORT_DOWN, count);
+	else if (pairs == 1)
+		send_ring(device, 0, packets, count, results);
+	else
+		send_pairs(device, pairs, packets, count, results);
+}
