@@ -25,6 +25,7 @@ struct link {
 	struct channel *channel; /* NULL: no control daemon */
 	uint64_t started;	 /* CLOCK_BOOTTIME, ns */
 	unsigned owner;
+	bool restart; /* the control daemon wants it */
 	struct pollfd polls[POLL_COUNT];
 };
 
@@ -81,13 +82,14 @@ static void flush(struct link *link)
 		disconnect(link, strerror(-error));
 }
 
-static uint32_t hello_flags(void)
+static uint32_t hello_flags(const struct switch_state *state)
 {
+	uint32_t flags = state->restarts ? PROTO_HELLO_RESTARTS : 0;
+
 #ifdef HAVE_DPDK
-	return PROTO_HELLO_DPDK;
-#else
-	return 0;
+	flags |= PROTO_HELLO_DPDK;
 #endif
+	return flags;
 }
 
 static void send_hello(struct link *link)
@@ -99,11 +101,14 @@ static void send_hello(struct link *link)
 		.generation = config == NULL ? 0 : config->generation,
 		.started = link->started,
 		.workers = link->state->worker_count,
-		.flags = hello_flags(),
+		.flags = hello_flags(link->state),
 	};
 
 	snprintf(hello.build, sizeof(hello.build), "%s", VSWITCH_VERSION);
 	send_record(link, PROTO_HELLO, &hello, sizeof(hello), NULL, 0);
+	for (uint32_t i = 0; i < link->state->device_count; i++)
+		send_record(link, PROTO_DEVICE, &link->state->devices[i],
+			    sizeof(link->state->devices[i]), NULL, 0);
 }
 
 static void hand_back(struct link *link, uint32_t kind, struct proto_ref ref, const int *fds,
@@ -176,6 +181,11 @@ static void serve_message(struct link *link, struct channel_message *message)
 
 	if (message->type == PROTO_HANDBACK_REQUEST) {
 		hand_back_all(link);
+		return;
+	}
+	if (message->type == PROTO_RESTART) {
+		log_info("ends, to open other devices when it is started again");
+		link->restart = true;
 		return;
 	}
 	result = switch_message(link->state, message, &reply);
@@ -304,7 +314,7 @@ int control_link_run(struct switch_state *state, int listen_fd, unsigned owner)
 	error = open_polls(&link, listen_fd);
 	if (error == 0)
 		state->shared.event_fd = link.polls[POLL_EVENT].fd;
-	while (error == 0 && (link.polls[POLL_SIGNAL].revents & POLLIN) == 0) {
+	while (error == 0 && !link.restart && (link.polls[POLL_SIGNAL].revents & POLLIN) == 0) {
 		link.polls[POLL_CHANNEL].events =
 			link.channel != NULL && channel_wants_write(link.channel) ? POLLIN | POLLOUT
 										  : POLLIN;

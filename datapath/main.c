@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/notify.h"
 #include "datapath/control_link.h"
+#include "datapath/ports/dpdk_devices.h"
 #ifdef HAVE_DPDK
 #include "datapath/ports/dpdk_runtime.h"
 #include "datapath/ports/vhost.h"
@@ -174,6 +175,16 @@ static int listen_in(const char *run_dir)
 	return fd;
 }
 
+static void open_devices(const struct options *options, struct dpdk_devices *devices)
+{
+	devices->count = 0;
+#ifdef HAVE_DPDK
+	dpdk_devices_open(devices, options->run_dir, options->workers);
+#else
+	(void)options;
+#endif
+}
+
 /* Gives up what is not needed any more. Returns 0 or a negative errno after saying why. */
 static int confine(const struct options *options)
 {
@@ -206,6 +217,7 @@ static int confine(const struct options *options)
 int main(int argc, char **argv)
 {
 	struct switch_state state;
+	struct dpdk_devices devices;
 	struct options options;
 	unsigned owner = geteuid();
 	int notify, lock_fd, listen_fd, error;
@@ -223,6 +235,7 @@ int main(int argc, char **argv)
 	error = listen_fd = listen_in(options.run_dir);
 	if (listen_fd < 0)
 		goto unlock;
+	open_devices(&options, &devices);
 	error = confine(&options);
 	if (error < 0)
 		goto stop_listening;
@@ -230,6 +243,9 @@ int main(int argc, char **argv)
 	if (error < 0)
 		goto stop_listening;
 	state.shared.poll_always = options.poll_always;
+	state.restarts = notify >= 0;
+	state.devices = devices.list;
+	state.device_count = devices.count;
 	log_info("version %s, %u worker%s, listening in %s", VSWITCH_VERSION, options.workers,
 		 options.workers == 1 ? "" : "s", options.run_dir);
 	notify_send(notify, "READY=1");

@@ -191,6 +191,7 @@ struct packet_buffer *packet_buffer_new(struct packet_pool *pool)
 		return NULL;
 	}
 	buffer->references = 1;
+	buffer->give_back = NULL;
 	return buffer;
 }
 
@@ -201,6 +202,10 @@ void packet_buffer_release(struct packet_pool *pool, struct packet_buffer *buffe
 	assert(buffer->references > 0);
 	if (--buffer->references > 0)
 		return;
+	if (buffer->give_back != NULL) {
+		buffer->give_back(buffer);
+		return;
+	}
 	buffer->next = pool->buffers_free;
 	pool->buffers_free = buffer;
 	pool->buffers_free_count++;
@@ -210,9 +215,15 @@ void packet_buffer_release(struct packet_pool *pool, struct packet_buffer *buffe
 void packet_attach(struct packet *packet, struct packet_buffer *buffer, uint32_t offset,
 		   uint32_t size)
 {
+	packet_attach_foreign(packet, buffer, buffer->data + offset, size);
+}
+
+void packet_attach_foreign(struct packet *packet, struct packet_buffer *buffer, const void *data,
+			   uint32_t size)
+{
 	assert(packet->slice_count < PACKET_SLICES);
-	packet->slices[packet->slice_count++] = (struct packet_slice){
-		.owner_buffer = buffer, .data = buffer->data + offset, .size = size};
+	packet->slices[packet->slice_count++] =
+		(struct packet_slice){.owner_buffer = buffer, .data = data, .size = size};
 	packet->size += size;
 }
 

@@ -113,8 +113,11 @@ struct packet {
 	alignas(PACKET_CACHE_LINE) uint8_t storage[];
 };
 
+/* Memory that slices refer to: a buffer of the pool, or the header of memory of somebody else's. */
 struct packet_buffer {
 	uint32_t references;
+	/* Of memory that is not the pool's: takes it back with the last reference. Else NULL. */
+	void (*give_back)(struct packet_buffer *buffer);
 	struct packet_buffer *next;
 	uint8_t data[PACKET_BUFFER_SIZE];
 };
@@ -160,6 +163,10 @@ void packet_buffer_release(struct packet_pool *pool, struct packet_buffer *buffe
  */
 void packet_attach(struct packet *packet, struct packet_buffer *buffer, uint32_t offset,
 		   uint32_t size);
+
+/* The same for memory that is not the pool's, of which `buffer` is the header. */
+void packet_attach_foreign(struct packet *packet, struct packet_buffer *buffer, const void *data,
+			   uint32_t size);
 
 /*
  * Returns a packet with the metadata and a copy of the first head_size octets of the head, at the

@@ -63,6 +63,9 @@ struct switch_state {
 	size_t fdb_size;
 	struct switch_hold holds[SWITCH_HOLDS_MAX];
 	struct transaction transaction;
+	bool restarts;			    /* something starts the datapath again when it ends */
+	const struct proto_device *devices; /* that it was to open when it started */
+	uint32_t device_count;
 };
 
 /* Prepares a switch without memories, whose workers start with them. Returns 0 or a negative errno.

@@ -508,6 +508,7 @@ static void *run(void *context)
 
 	prctl(PR_SET_TIMERSLACK, 1);
 	rcu_register_thread();
+	port_thread_begin();
 	worker_begin_turn(worker);
 	while (begin_with_work(worker)) {
 		receive_polled(worker);
@@ -518,6 +519,7 @@ static void *run(void *context)
 		quiet_point(worker->shared);
 	}
 	worker->busy_count = 0;
+	port_thread_end();
 	rcu_unregister_thread();
 	return NULL;
 }

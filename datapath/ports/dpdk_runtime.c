@@ -6,7 +6,9 @@
 #include <pthread.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
+#include <rte_lcore.h>
 #include <rte_log.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +16,19 @@
 
 #include "common/log.h"
 
-#define ARGUMENTS_MAX 32
+#define ARGUMENTS_MAX	 160
+#define COMMON_ARGUMENTS "vswitch-datapath --no-telemetry --log-level=warning"
+#define LINE_SIZE	 20480u
+
+#define HUGEPAGES	 "/sys/kernel/mm/hugepages/hugepages-2048kB"
+#define HUGEPAGES_WANTED 64u /* of 2 MiB */
+
+/* Of the process, as EAL is. */
+static struct {
+	bool tried, drivers;
+	int result;
+	char first_line[128]; /* that was logged since somebody asked */
+} runtime;
 
 /* Makes `path` below the root, a directory for each of its parts. */
 static int make_directories(int root, const char *path)
@@ -73,6 +87,9 @@ static ssize_t write_log(void *context, const char *text, size_t size)
 			line_end = end;
 		if (line_end > text)
 			log_warning("%.*s", (int)(line_end - text), text);
+		if (runtime.first_line[0] == '\0')
+			snprintf(runtime.first_line, sizeof(runtime.first_line), "%.*s",
+				 (int)(line_end - text), text);
 		text = line_end + 1;
 	}
 	return (ssize_t)size;
@@ -89,16 +106,15 @@ static void take_log(void)
 	rte_openlog_stream(stream);
 }
 
-static int start(void)
+/* Brings EAL up with these arguments, separated by spaces. */
+static int start(char *line)
 {
-	/* EAL may write to its arguments, and ties the calling thread to a processor. */
-	char line[] = "vswitch-datapath --no-huge -m 512 --no-pci --no-telemetry --no-shconf "
-		      "--log-level=warning --lcores=0";
 	char *arguments[ARGUMENTS_MAX];
 	cpu_set_t affinity;
 	int count = 0, result;
 	char *next;
 
+	/* EAL may write to its arguments, and ties the calling thread to a processor. */
 	for (char *word = strtok_r(line, " ", &next); word != NULL && count < ARGUMENTS_MAX;
 	     word = strtok_r(NULL, " ", &next))
 		arguments[count++] = word;
@@ -114,12 +130,108 @@ static int start(void)
 
 int dpdk_runtime_start(void)
 {
-	/* Of the process, as EAL is. */
-	static bool started;
-	static int result;
+	char line[] = COMMON_ARGUMENTS " --no-huge --no-shconf --no-pci --lcores=0 -m 512";
 
-	if (!started)
-		result = start();
-	started = true;
-	return result;
+	if (!runtime.tried)
+		runtime.result = start(line);
+	runtime.tried = true;
+	return runtime.result;
+}
+
+/* Whether a device is named by its place on the PCI bus: domain:bus:device.function. */
+static bool is_pci(const char *device)
+{
+	unsigned domain, bus, slot, function;
+
+	return sscanf(device, "%x:%x:%x.%x", &domain, &bus, &slot, &function) == 4;
+}
+
+static unsigned long read_number(const char *path)
+{
+	unsigned long number = 0;
+	FILE *file = fopen(path, "re");
+
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "%lu", &number) != 1)
+		number = 0;
+	fclose(file);
+	return number;
+}
+
+/* Whether there are enough hugepages; reserves what is missing if it may. */
+static bool find_hugepages(bool reserve)
+{
+	unsigned long free_pages = read_number(HUGEPAGES "/free_hugepages");
+	unsigned long pages = read_number(HUGEPAGES "/nr_hugepages");
+	FILE *file;
+
+	if (free_pages >= HUGEPAGES_WANTED || !reserve)
+		return free_pages >= HUGEPAGES_WANTED;
+	file = fopen(HUGEPAGES "/nr_hugepages", "we");
+	if (file == NULL)
+		return false;
+	fprintf(file, "%lu", pages + HUGEPAGES_WANTED - free_pages);
+	fclose(file);
+	return read_number(HUGEPAGES "/free_hugepages") >= HUGEPAGES_WANTED;
+}
+
+/* The processor that EAL is to believe it has: one that this process may use. */
+static int first_processor(void)
+{
+	cpu_set_t affinity;
+
+	CPU_ZERO(&affinity);
+	sched_getaffinity(0, sizeof(affinity), &affinity);
+	for (int i = 0; i < CPU_SETSIZE; i++) {
+		if (CPU_ISSET(i, &affinity))
+			return i;
+	}
+	return 0;
+}
+
+int dpdk_runtime_start_with(const char *const *devices, uint32_t count)
+{
+	char line[LINE_SIZE];
+	bool pci = false;
+	int size;
+
+	for (uint32_t i = 0; i < count; i++)
+		pci |= is_pci(devices[i]);
+	size = snprintf(line, sizeof(line), COMMON_ARGUMENTS " --lcores=0@%d %s%s",
+			first_processor(),
+			find_hugepages(pci) ? "--in-memory" : "--no-huge --no-shconf -m 512",
+			pci ? "" : " --no-pci");
+	for (uint32_t i = 0; i < count; i++) {
+		if (is_pci(devices[i]))
+			size += snprintf(line + size, sizeof(line) - (size_t)size, " -a %s",
+					 devices[i]);
+		if (size >= (int)sizeof(line))
+			return -E2BIG;
+	}
+	runtime.result = start(line);
+	runtime.tried = true;
+	runtime.drivers = runtime.result == 0;
+	return runtime.result;
+}
+
+void dpdk_runtime_why(char *text, size_t size)
+{
+	const char *function = strstr(runtime.first_line, "(): ");
+
+	snprintf(text, size, "%s",
+		 function == NULL ? runtime.first_line : function + strlen("(): "));
+	runtime.first_line[0] = '\0';
+}
+
+void dpdk_runtime_thread_begin(void)
+{
+	if (runtime.drivers && rte_thread_register() < 0)
+		log_warning("a worker is not known to DPDK: its devices will be slow");
+}
+
+void dpdk_runtime_thread_end(void)
+{
+	if (runtime.drivers)
+		rte_thread_unregister();
 }

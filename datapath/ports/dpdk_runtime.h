@@ -11,6 +11,8 @@
  */
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /*
  * Makes, in the directory that is to be the sandbox's root, what EAL wants to see: a machine of one
@@ -24,5 +26,22 @@ int dpdk_runtime_prepare(const char *root);
  * tried twice.
  */
 int dpdk_runtime_start(void);
+
+/*
+ * The same with drivers, for devices that are named as for dpdk_devices.h: those on a PCI bus are
+ * opened with it. On hugepages where there are enough, which are reserved for a PCI device if
+ * possible. Called before the sandbox.
+ */
+int dpdk_runtime_start_with(const char *const *devices, uint32_t count);
+
+/*
+ * What DPDK logged first since the last call, which mostly is why something failed; "" when there
+ * was nothing. With size 0 it is only forgotten.
+ */
+void dpdk_runtime_why(char *text, size_t size);
+
+/* A worker begins and ends: drivers keep something for each thread. */
+void dpdk_runtime_thread_begin(void);
+void dpdk_runtime_thread_end(void);
 
 #endif

@@ -6,6 +6,10 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#ifdef HAVE_DPDK
+#include "datapath/ports/dpdk_runtime.h"
+#endif
+
 static const struct {
 	uint32_t type;
 	const struct port_ops *ops;
@@ -18,6 +22,7 @@ static const struct {
 	{PORT_TYPE_VXLAN, &port_vxlan_ops, 2, PORT_FDS_MAX},
 #ifdef HAVE_DPDK
 	{PROTO_PORT_VHOST, &port_vhost_ops, 1, 1},
+	{PROTO_PORT_DPDK, &port_dpdk_ops, 0, 0},
 #endif
 };
 
@@ -93,6 +98,20 @@ void port_limit_features(struct port *port)
 	}
 	if (major < 6 || (major == 6 && minor < 2))
 		port->features &= ~PORT_CAN_USO;
+}
+
+void port_thread_begin(void)
+{
+#ifdef HAVE_DPDK
+	dpdk_runtime_thread_begin();
+#endif
+}
+
+void port_thread_end(void)
+{
+#ifdef HAVE_DPDK
+	dpdk_runtime_thread_end();
+#endif
 }
 
 void port_ref(struct port *port)

@@ -136,11 +136,15 @@ bool port_differs(const struct port *port, const struct proto_port *record);
  */
 void port_limit_features(struct port *port);
 
+/* A thread that receives and transmits begins, and ends. Called by it. */
+void port_thread_begin(void);
+void port_thread_end(void);
+
 /* Take and give back a reference; NULL is accepted. The last one closes the port. */
 void port_ref(struct port *port);
 void port_unref(struct port *port);
 
 extern const struct port_ops port_tap_ops, port_packet_socket_ops, port_vxlan_ops, port_memory_ops,
-	port_pcap_ops, port_vhost_ops;
+	port_pcap_ops, port_vhost_ops, port_dpdk_ops;
 
 #endif
