@@ -52,6 +52,7 @@ static int take_message(struct datapath_link *link, struct channel_message *mess
 static int take_hello(struct datapath_link *link, const struct channel_message *message);
 static int take_handback(struct datapath_link *link, struct channel_message *message);
 static int take_reply(struct datapath_link *link, const struct channel_message *message);
+static void take_devices(struct datapath_link *link, const struct channel_message *message);
 static void take_lost(struct datapath_link *link, const struct channel_message *message);
 static void take_held(struct datapath_link *link, const struct channel_message *message);
 
@@ -343,6 +344,9 @@ static int take_message(struct datapath_link *link, struct channel_message *mess
 		return 0;
 	case PROTO_REPLY:
 		return take_reply(link, message);
+	case PROTO_DEVICE:
+		take_devices(link, message);
+		return 0;
 	case PROTO_PORT_LOST:
 		take_lost(link, message);
 		return 0;
@@ -406,6 +410,17 @@ static int take_reply(struct datapath_link *link, const struct channel_message *
 	link->state = DATAPATH_LINK_READY;
 	link->events->replied(link->context, &reply);
 	return 0;
+}
+
+static void take_devices(struct datapath_link *link, const struct channel_message *message)
+{
+	struct proto_device device;
+	uint32_t i;
+
+	for (i = 0; i < message->count; i++) {
+		channel_record(message, i, &device, sizeof(device));
+		link->events->device(link->context, &device);
+	}
 }
 
 static void take_lost(struct datapath_link *link, const struct channel_message *message)

@@ -42,6 +42,7 @@ struct datapath_link_events {
 	void (*handback)(void *context, const struct proto_handback *record, int *fds);
 	void (*handback_end)(void *context);
 	void (*replied)(void *context, const struct proto_reply *reply);
+	void (*device)(void *context, const struct proto_device *device);
 	void (*port_lost)(void *context, const struct proto_port_lost *lost);
 	void (*mac_held)(void *context, const struct proto_mac_held *held);
 	/* The connection is gone: ABSENT. */

@@ -26,6 +26,8 @@
 #define MODEL_UDP_PORT_DEFAULT 4789u
 #define MODEL_TEXT_SIZE	       512
 #define MODEL_FILE_SIZE	       128
+#define MODEL_SOCKET_SIZE      108 /* as sun_path */
+#define MODEL_DEVICE_SIZE      256
 
 /* MiB that a pcap port records */
 #define MODEL_RECORD_LIMIT_DEFAULT 1024u
@@ -46,7 +48,9 @@ enum model_port_type {
 	MODEL_PORT_VETH,
 	MODEL_PORT_MEMORY,
 	MODEL_PORT_NETDEV,
-	MODEL_PORT_PCAP
+	MODEL_PORT_PCAP,
+	MODEL_PORT_VHOST_USER,
+	MODEL_PORT_DPDK
 };
 
 struct model_host {
@@ -125,8 +129,11 @@ struct model_port {
 	uint32_t ip_count;
 	struct proto_addr gateway;					 /* family 0: none */
 	char replay_file[MODEL_FILE_SIZE], record_file[MODEL_FILE_SIZE]; /* of pcap; "": none */
-	uint64_t replay_rate;  /* bit/s, or PROTO_REPLAY_* */
-	uint32_t record_limit; /* MiB */
+	uint64_t replay_rate;		/* bit/s, or PROTO_REPLAY_* */
+	uint32_t record_limit;		/* MiB */
+	char socket[MODEL_SOCKET_SIZE]; /* of vhost-user, from the root; else "" */
+	bool server;			/* we listen on it, and the hypervisor connects */
+	char device[MODEL_DEVICE_SIZE]; /* of dpdk: a name, and arguments behind commas */
 	uint64_t send_rate, receive_rate;
 	bool admin_up;
 };

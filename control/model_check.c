@@ -18,6 +18,7 @@ static int check_port_gone(struct port_node *port, struct problem *problem);
 static int check_segment(const struct model *model, struct segment_node *segment,
 			 struct problem *problem);
 static int check_port(struct port_node *port, struct problem *problem);
+static int check_place(struct port_node *port, struct problem *problem);
 static int check_members(struct port_node *port, struct problem *problem);
 static int check_member_twice(struct port_node *port, struct problem *problem);
 static int check_port_fdb(struct port_node *port, struct problem *problem);
@@ -298,14 +299,32 @@ static int check_segment(const struct model *model, struct segment_node *segment
 
 static int check_port(struct port_node *port, struct problem *problem)
 {
+	if (check_place(port, problem) < 0 || check_members(port, problem) < 0)
+		return -EINVAL;
+	return check_port_fdb(port, problem);
+}
+
+static int check_place(struct port_node *port, struct problem *problem)
+{
 	const struct port_node *rival = (const struct port_node *)model_claim_rival(&port->place);
 	const struct model_port *values = &port->values;
 
-	if (rival != NULL && values->type == MODEL_PORT_PCAP)
+	if (rival == NULL)
+		return 0;
+	switch (values->type) {
+	case MODEL_PORT_PCAP:
 		return problem_set(problem, 409, "file-taken", "write",
 				   "file %s of port %s is written by port %s: choose another file",
 				   values->record_file, port->full_name, rival->full_name);
-	if (rival != NULL)
+	case MODEL_PORT_VHOST_USER:
+		return problem_set(problem, 409, "socket-taken", "socket",
+				   "socket %s of port %s is port %s's: choose another --socket",
+				   values->socket, port->full_name, rival->full_name);
+	case MODEL_PORT_DPDK:
+		return problem_set(problem, 409, "device-taken", "dev",
+				   "device %.80s of port %s is port %s's: choose another --dev",
+				   values->device, port->full_name, rival->full_name);
+	default:
 		return problem_set(
 			problem, 409, "ifname-taken", "ifname",
 			"interface name %s of port %s is taken in %s%s by port %s: choose "
@@ -313,9 +332,7 @@ static int check_port(struct port_node *port, struct problem *problem)
 			values->ifname, port->full_name,
 			values->netns[0] != '\0' ? "namespace " : "the host's namespace",
 			values->netns, rival->full_name);
-	if (check_members(port, problem) < 0)
-		return -EINVAL;
-	return check_port_fdb(port, problem);
+	}
 }
 
 /* Members are sorted by VID, so that the same ones are neighbours. */

@@ -432,7 +432,8 @@ static bool port_equal(const struct model_port *a, const struct model_port *b)
 	    a->send_rate != b->send_rate || a->receive_rate != b->receive_rate ||
 	    a->admin_up != b->admin_up || strcmp(a->replay_file, b->replay_file) != 0 ||
 	    strcmp(a->record_file, b->record_file) != 0 || a->replay_rate != b->replay_rate ||
-	    a->record_limit != b->record_limit)
+	    a->record_limit != b->record_limit || strcmp(a->socket, b->socket) != 0 ||
+	    a->server != b->server || strcmp(a->device, b->device) != 0)
 		return false;
 	for (uint32_t i = 0; i < a->member_count; i++) {
 		if (a->members[i].segment != b->members[i].segment ||

@@ -339,23 +339,25 @@ static void unlink_port(struct model *model, struct port_node *port)
 	disclaim(&model->places, &port->place);
 }
 
-/* Where an interface is, or the file that is recorded to, which no interface can be named like. */
+/* What no other port may have: the place of an interface; or else a file that is recorded to, a
+ * socket or a device without its arguments, none of which a place can be named like. */
 static void claim_place(struct model *model, struct port_node *port)
 {
 	char key[MODEL_NETNS_SIZE + ADDR_IFNAME_SIZE];
-	size_t netns_size = strlen(port->values.netns) + 1;
-	size_t ifname_size = strlen(port->values.ifname);
-	int size;
+	const struct model_port *values = &port->values;
+	int size = 0;
 
-	if (port->values.record_file[0] != '\0') {
-		size = snprintf(key, sizeof(key), "/%s", port->values.record_file);
+	if (values->record_file[0] != '\0')
+		size = snprintf(key, sizeof(key), "file %s", values->record_file);
+	else if (values->socket[0] != '\0')
+		size = snprintf(key, sizeof(key), "socket %s", values->socket);
+	else if (values->device[0] != '\0')
+		size = snprintf(key, sizeof(key), "device %.*s", (int)strcspn(values->device, ","),
+				values->device);
+	else if (values->ifname[0] != '\0')
+		size = snprintf(key, sizeof(key), "%s%c%s", values->netns, '\0', values->ifname);
+	if (size > 0)
 		claim(&model->places, &port->place, &port->node, key, (size_t)size);
-	}
-	if (ifname_size == 0)
-		return;
-	memcpy(key, port->values.netns, netns_size);
-	memcpy(key + netns_size, port->values.ifname, ifname_size);
-	claim(&model->places, &port->place, &port->node, key, netns_size + ifname_size);
 }
 
 static void link_fdb(struct model *model, struct fdb_node *fdb)

@@ -46,6 +46,7 @@ static void on_connected(void *context, const struct proto_hello *hello);
 static void on_handback(void *context, const struct proto_handback *record, int *fds);
 static void on_handback_end(void *context);
 static void on_replied(void *context, const struct proto_reply *reply);
+static void on_device(void *context, const struct proto_device *device);
 static void on_port_lost(void *context, const struct proto_port_lost *lost);
 static void on_mac_held(void *context, const struct proto_mac_held *held);
 static void on_disconnected(void *context);
@@ -55,6 +56,7 @@ static const struct datapath_link_events link_events = {
 	.handback = on_handback,
 	.handback_end = on_handback_end,
 	.replied = on_replied,
+	.device = on_device,
 	.port_lost = on_port_lost,
 	.mac_held = on_mac_held,
 	.disconnected = on_disconnected,
@@ -77,6 +79,9 @@ int reconcile_new(struct reconcile **reconcile, struct event_base *base, struct 
 	made->memories[0].fd = -1;
 	made->memories[1].fd = -1;
 	made->netns_fd = -1;
+	made->vhost_sockets.probe = -1;
+	made->devices_stale = true;
+	made->devices_unasked = true;
 	made->underlay_mtu = RECONCILE_MTU_DEFAULT;
 	made->send_whole = true;
 	error = make_parts(made, base, options);
@@ -114,6 +119,8 @@ void reconcile_free(struct reconcile *reconcile)
 	reconcile_ports_fini(reconcile);
 	reconcile_close_all(reconcile);
 	free(reconcile->closing);
+	reconcile_devices_forget(reconcile);
+	vhost_sockets_fini(&reconcile->vhost_sockets);
 	reaper_free(reconcile->reaper);
 	vtep_sockets_close(&reconcile->vtep);
 	memory_fini(&reconcile->memories[0]);
@@ -122,6 +129,7 @@ void reconcile_free(struct reconcile *reconcile)
 	capture_files_free(reconcile->captures);
 	links_free(reconcile->links);
 	namespaces_free(reconcile->namespaces);
+	free(reconcile->run_dir);
 	free(reconcile);
 }
 
@@ -136,6 +144,8 @@ void reconcile_apply(struct reconcile *reconcile, const struct model_change *cha
 		mtu_may_differ |= changes[i].kind == MODEL_SEGMENT;
 	}
 	reconcile->refused = false;
+	/* A datapath that starts now shall find what is wanted now. */
+	reconcile_devices_write(reconcile);
 	if (!reconcile->started)
 		return;
 	if (mtu_may_differ)
@@ -193,7 +203,8 @@ static int make_parts(struct reconcile *reconcile, struct event_base *base,
 	int error;
 
 	reconcile->sent = sent_new();
-	if (reconcile->sent == NULL)
+	reconcile->run_dir = strdup(options->run_dir);
+	if (reconcile->sent == NULL || reconcile->run_dir == NULL)
 		return -ENOMEM;
 	error = reconcile_read_instance(options->state_dir, &instance);
 	if (error == 0)
@@ -202,6 +213,8 @@ static int make_parts(struct reconcile *reconcile, struct event_base *base,
 		error = links_new(&reconcile->links, reconcile->namespaces, instance);
 	if (error == 0)
 		error = capture_files_new(&reconcile->captures, options->state_dir);
+	if (error == 0)
+		error = vhost_sockets_init(&reconcile->vhost_sockets);
 	if (error == 0)
 		error = reaper_new(&reconcile->reaper, base, on_drained, reconcile);
 	if (error == 0)
@@ -215,6 +228,7 @@ static int make_parts(struct reconcile *reconcile, struct event_base *base,
 	if (error == 0)
 		error = underlay_new(&reconcile->underlay, base, reconcile->namespaces, on_underlay,
 				     reconcile);
+	reconcile_devices_write(reconcile);
 	if (error == 0)
 		error = datapath_link_new(&reconcile->datapath, base, options->run_dir,
 					  &link_events, reconcile);
@@ -296,6 +310,10 @@ static void take_change(struct reconcile *reconcile, const struct model_change *
 		reconcile_port_queue(reconcile, change->ref.index);
 		if (change->records_anew && change->type == MODEL_PORT_PCAP)
 			reconcile_pcap_renew(reconcile, change->ref.index);
+		if (change->type == MODEL_PORT_DPDK) {
+			reconcile->devices_stale = true;
+			reconcile->devices_unasked = true;
+		}
 		break;
 	case MODEL_PEER:
 		sent_mark(sent, SENT_PEER, change->ref.index);
@@ -311,6 +329,8 @@ static void take_change(struct reconcile *reconcile, const struct model_change *
 /* Does what can be done now, and sees to it that the rest is done later. */
 static void run(struct reconcile *reconcile)
 {
+	reconcile_devices_write(reconcile);
+	reconcile_devices_ask(reconcile);
 	reconcile_vtep_review(reconcile);
 	if (!reconcile_ports_work(reconcile, WORK_SLICE))
 		reconcile_schedule(reconcile);
@@ -322,7 +342,8 @@ static void run(struct reconcile *reconcile)
 static bool something_waits(const struct reconcile *reconcile)
 {
 	return !TAILQ_EMPTY(&reconcile->waiting) || reconcile->polled_ports > 0 ||
-	       reconcile->setup_problem[0] != '\0' || reconcile_vtep_waits(reconcile);
+	       reconcile->setup_problem[0] != '\0' || reconcile->devices_stale ||
+	       reconcile_vtep_waits(reconcile);
 }
 
 static void on_work(evutil_socket_t fd, short what, void *context)
@@ -397,6 +418,8 @@ static void on_connected(void *context, const struct proto_hello *hello)
 	log_info("connected to datapath %u (%s), generation %" PRIu64, hello->pid, hello->build,
 		 hello->generation);
 	reconcile->hello = *hello;
+	if (!same)
+		reconcile_devices_forget(reconcile);
 	if (reconcile->generation < hello->generation)
 		reconcile->generation = hello->generation;
 	if (!same || !reconcile->met) {
@@ -407,6 +430,7 @@ static void on_connected(void *context, const struct proto_hello *hello)
 		reconcile->applied_generation = 0;
 		reconcile_sync_whole(reconcile, false);
 	}
+	reconcile_dpdk_queue(reconcile);
 	reconcile_schedule(reconcile);
 }
 
@@ -448,6 +472,7 @@ static void on_handback_end(void *context)
 	}
 	reconcile_ports_check(reconcile, false);
 	reconcile_ports_review_queues(reconcile);
+	reconcile_dpdk_queue(reconcile);
 	reconcile->vtep_stale = true;
 	reconcile_schedule(reconcile);
 }
@@ -455,6 +480,11 @@ static void on_handback_end(void *context)
 static void on_replied(void *context, const struct proto_reply *reply)
 {
 	reconcile_replied(context, reply);
+}
+
+static void on_device(void *context, const struct proto_device *device)
+{
+	reconcile_device_reported(context, device);
 }
 
 static void on_port_lost(void *context, const struct proto_port_lost *lost)
@@ -490,6 +520,11 @@ static void on_disconnected(void *context)
 		forget_announced(reconcile);
 	}
 	reconcile->under_way = false;
+	/* Who is still connected, only the datapath can tell. */
+	if (reconcile_vhost_forget(reconcile)) {
+		reconcile->met = false;
+		reconcile_schedule(reconcile);
+	}
 	reconcile_close_all(reconcile);
 	reconcile_handback_drop(reconcile);
 	if (!reconcile->started)

@@ -14,7 +14,7 @@ static void use_memory(struct reconcile *reconcile, struct reconcile_handback *h
 static void use_vtep(struct reconcile *reconcile, struct reconcile_handback *handback);
 static void use_port(struct reconcile *reconcile, struct reconcile_handback *handback);
 static bool peek_queues(const struct reconcile_handback *handback, struct links_queues *queues);
-static bool use_captures(struct reconcile *reconcile, struct reconcile_handback *handback);
+static bool use_others(struct reconcile *reconcile, struct reconcile_handback *handback);
 
 void reconcile_handback_take(struct reconcile *reconcile, const struct proto_handback *record,
 			     int *fds)
@@ -136,7 +136,7 @@ static void use_port(struct reconcile *reconcile, struct reconcile_handback *han
 	struct links_port wanted;
 	uint32_t i;
 
-	if (use_captures(reconcile, handback))
+	if (use_others(reconcile, handback))
 		return;
 	if (port != NULL && port->ref.incarnation == ref->incarnation) {
 		reconcile_port_wanted(reconcile, port, &wanted);
@@ -168,17 +168,31 @@ static bool peek_queues(const struct reconcile_handback *handback, struct links_
 	return true;
 }
 
-/* The files of a pcap port. Returns false when the port is none. */
-static bool use_captures(struct reconcile *reconcile, struct reconcile_handback *handback)
+/* What is none of an interface. Returns false when the port has one. */
+static bool use_others(struct reconcile *reconcile, struct reconcile_handback *handback)
 {
 	const struct proto_ref *ref = &handback->record.ref;
 	const struct model_port *port = model_port_by_index(reconcile->model, ref->index);
 	struct sent_object *object;
+	bool taken;
 
-	if (port == NULL || port->type != MODEL_PORT_PCAP)
+	if (port == NULL || port->ref.incarnation != ref->incarnation)
 		return false;
-	if (port->ref.incarnation != ref->incarnation ||
-	    !reconcile_pcap_take(reconcile, port, handback->fds, handback->record.fd_count))
+	switch (port->type) {
+	case MODEL_PORT_PCAP:
+		taken = reconcile_pcap_take(reconcile, port, handback->fds,
+					    handback->record.fd_count);
+		break;
+	case MODEL_PORT_VHOST_USER:
+		taken = handback->record.fd_count == 1 &&
+			reconcile_vhost_take(reconcile, port, handback->fds[0]);
+		break;
+	case MODEL_PORT_DPDK:
+		return true;
+	default:
+		return false;
+	}
+	if (!taken)
 		return true;
 	object = sent_object(reconcile->sent, SENT_PORT, ref->index);
 	object->ref = *ref;

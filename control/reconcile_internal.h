@@ -6,6 +6,8 @@
  * What the files of reconcile share: reconcile.c (life, events, questions),
  * reconcile_ports.c (interfaces), reconcile_remove.c (how they and descriptors go),
  * reconcile_vtep.c (the VTEP's sockets),
+ * reconcile_netdev.c, reconcile_pcap.c, reconcile_vhost.c and reconcile_devices.c (ports of other
+ * kinds than those that the switch makes),
  * reconcile_handback.c (what a running datapath returns), reconcile_kept.c (what
  * the service manager returns), reconcile_sync.c (transactions),
  * reconcile_tell.c (what they say), reconcile_sent.c (what was said),
@@ -30,6 +32,7 @@
 #include "control/memories.h"
 #include "control/reconcile.h"
 #include "control/reconcile_sent.h"
+#include "control/vhost_sockets.h"
 #include "control/vtep_sockets.h"
 
 struct event;
@@ -40,6 +43,9 @@ struct reaper;
 struct underlay;
 
 #define RECONCILE_MTU_DEFAULT 1500u
+#define RECONCILE_NO_DPDK                                                                          \
+	"the datapath was built without DPDK: install libdpdk-dev, and build it again with "       \
+	"-Ddpdk=enabled"
 
 enum reconcile_list {
 	RECONCILE_LIST_NONE,
@@ -70,7 +76,8 @@ struct reconcile_port {
 	struct links_seen seen;	  /* an adopted interface, while attached */
 	struct link_watch *watch; /* of its namespace, if that is not the daemon's own */
 	struct reconcile *reconcile;
-	struct reconcile_pcap *pcap; /* a pcap port's files, in place of queues; or NULL */
+	struct reconcile_pcap *pcap;   /* a pcap port's files, in place of queues; or NULL */
+	struct reconcile_vhost *vhost; /* a vhost-user port's connection, likewise */
 	char reason[MODEL_TEXT_SIZE];
 };
 TAILQ_HEAD(reconcile_port_list, reconcile_port);
@@ -84,9 +91,11 @@ struct reconcile_handback {
 struct reconcile {
 	struct event_base *base;
 	struct model *model;
+	char *run_dir;
 	struct namespaces *namespaces;
 	struct links *links;
 	struct capture_files *captures;
+	struct vhost_sockets vhost_sockets;
 	struct underlay *underlay;
 	struct link_watch *link_watch; /* NULL until there is a private namespace */
 	struct link_watch *host_watch; /* the daemon's own namespace */
@@ -129,9 +138,17 @@ struct reconcile {
 	uint64_t applied_generation; /* of the model, completed */
 	struct proto_hello hello;    /* of the datapath that runs or ran last */
 	bool met;		     /* that datapath handed back what it had */
+	bool vhost_told;	     /* a transaction under way gives connections away */
+
+	struct proto_device *devices; /* what that datapath reported of devices of ports */
+	uint32_t device_count;
+	uint32_t restarted_for; /* the newest incarnation for which a datapath was told to start
+				   again */
+	bool devices_stale;	/* the file of devices is not as the model says */
+	bool devices_unasked;	/* devices may be wanted that the datapath was not told of */
 
 	char setup_problem[MODEL_TEXT_SIZE], vtep_problem[MODEL_TEXT_SIZE],
-		datapath_problem[MODEL_TEXT_SIZE];
+		datapath_problem[MODEL_TEXT_SIZE], devices_problem[MODEL_TEXT_SIZE];
 };
 
 /* Grows an array for `count` members of this size, or ends the daemon: what was answered is on
@@ -237,6 +254,57 @@ enum reconcile_port_state reconcile_pcap_state(const struct reconcile_port *stat
 					       const struct model_port *port, const char **reason);
 /* Closes the files; nothing when there are none. */
 void reconcile_pcap_free(struct reconcile_port *state);
+
+/* reconcile_vhost.c */
+/* Finds the port's frontend, if it has no connection and a datapath can have one. */
+void reconcile_vhost_work(struct reconcile *reconcile, struct reconcile_port *state,
+			  const struct model_port *port);
+/* Whether a connection could be had now. Returns 0, or -EAGAIN and the reason to wait. */
+int reconcile_vhost_look(const struct reconcile *reconcile, const struct model_port *port,
+			 char reason[MODEL_TEXT_SIZE]);
+/* The connection that the datapath does not have yet. Returns how many: one or none. */
+uint32_t reconcile_vhost_fds(const struct reconcile_port *state, int fds[PROTO_QUEUES_MAX]);
+/* It is sent with the transaction under way. */
+void reconcile_vhost_told(struct reconcile *reconcile, struct reconcile_port *state);
+/* That transaction was answered: what is committed is the datapath's alone. */
+void reconcile_vhost_replied(struct reconcile *reconcile, bool committed);
+/* The datapath went, and with it, as far as is known, all connections. Returns whether there were
+ * any. */
+bool reconcile_vhost_forget(struct reconcile *reconcile);
+/* Looks at a connection that was handed back. Returns whether it is the port's, which then is
+ * attached; the descriptor stays the caller's to close. */
+bool reconcile_vhost_take(struct reconcile *reconcile, const struct model_port *port, int fd);
+void reconcile_vhost_lost(struct reconcile *reconcile, struct reconcile_port *state);
+/* Ends what there is; nothing when there is nothing. remove: a socket's file goes, too. */
+void reconcile_vhost_free(struct reconcile *reconcile, struct reconcile_port *state, bool remove);
+
+/* reconcile_devices.c */
+/* Whether a datapath is connected that can have no port of DPDK. */
+bool reconcile_lacks_dpdk(const struct reconcile *reconcile);
+/* Why no port of DPDK can be had now, or NULL. */
+const char *reconcile_dpdk_waits(const struct reconcile *reconcile);
+/* As reconcile_check_port(), for a port of DPDK: -EOPNOTSUPP. */
+int reconcile_dpdk_check(const struct reconcile *reconcile, const struct model_port *port,
+			 char text[MODEL_TEXT_SIZE]);
+/* Queues every port of DPDK: a datapath is there. */
+void reconcile_dpdk_queue(struct reconcile *reconcile);
+/* Writes the file of devices, if it is not as the model says; what fails is tried again. */
+void reconcile_devices_write(struct reconcile *reconcile);
+/* Tells the datapath to start again if devices are wanted that it was not told of. */
+void reconcile_devices_ask(struct reconcile *reconcile);
+/* Another datapath comes: what was reported does not hold. */
+void reconcile_devices_forget(struct reconcile *reconcile);
+void reconcile_device_reported(struct reconcile *reconcile, const struct proto_device *report);
+void reconcile_device_work(struct reconcile *reconcile, struct reconcile_port *state,
+			   const struct model_port *port);
+/* As reconcile_vhost_look(). */
+int reconcile_device_look(const struct reconcile *reconcile, const struct model_port *port,
+			  char reason[MODEL_TEXT_SIZE]);
+void reconcile_device_lost(struct reconcile *reconcile, const struct proto_port_lost *lost);
+
+/* reconcile_report.c */
+/* Whether a datapath has said what it is. */
+bool reconcile_is_connected(const struct reconcile *reconcile);
 
 /* reconcile_vtep.c */
 /* Opens, changes or closes the sockets as the model says, and follows the underlay's MTU. */

@@ -14,6 +14,9 @@
 #define FRAME_OVERHEAD 22u /* inner Ethernet and VXLAN headers, around a layer-3 packet */
 
 static void work_on(struct reconcile *reconcile, struct reconcile_port *state);
+static bool has_interface(enum model_port_type type);
+static void work_without_interface(struct reconcile *reconcile, struct reconcile_port *state,
+				   const struct model_port *port, const struct links_port *wanted);
 static bool is_elsewhere(const struct reconcile_port *state, const struct links_port *wanted);
 static bool is_set_up(const struct reconcile_port *state, const struct links_port *wanted);
 static void open_port(struct reconcile *reconcile, struct reconcile_port *state,
@@ -222,13 +225,17 @@ void reconcile_port_lost(struct reconcile *reconcile, const struct proto_port_lo
 {
 	struct reconcile_port *state = reconcile_port_at(reconcile, lost->port.index);
 
-	if (state != NULL && state->pcap != NULL &&
-	    state->link.ref.incarnation == lost->port.incarnation)
-		reconcile_pcap_lost(reconcile, state);
-	if (state == NULL || state->queues.count == 0 ||
-	    state->link.ref.incarnation != lost->port.incarnation)
+	if (state == NULL || state->link.ref.incarnation != lost->port.incarnation)
 		return;
-	if (!links_alive(reconcile->links, &state->link, &state->queues)) {
+	if (state->pcap != NULL)
+		reconcile_pcap_lost(reconcile, state);
+	else if (state->vhost != NULL)
+		reconcile_vhost_lost(reconcile, state);
+	else if (state->link.type == MODEL_PORT_DPDK)
+		reconcile_device_lost(reconcile, lost);
+	else if (state->queues.count == 0)
+		return;
+	else if (!links_alive(reconcile->links, &state->link, &state->queues)) {
 		reconcile_port_detach(reconcile, state, "its interface is gone");
 	} else {
 		state->lost = true;
@@ -290,21 +297,16 @@ static void work_on(struct reconcile *reconcile, struct reconcile_port *state)
 		reconcile_port_wanted(reconcile, port, &wanted);
 	if (state->ifname[0] != '\0' && (port == NULL || is_elsewhere(state, &wanted)))
 		remove_interface(reconcile, state, port == NULL);
+	if (port == NULL || port->type != MODEL_PORT_VHOST_USER)
+		reconcile_vhost_free(reconcile, state, true);
 	if (port == NULL) {
 		free_state(reconcile, state);
 		return;
 	}
 	if (port->type != MODEL_PORT_PCAP)
 		reconcile_pcap_free(state);
-	if (port->type == MODEL_PORT_PCAP) {
-		remember(state, &wanted);
-		reconcile_pcap_work(reconcile, state, port);
-		return;
-	}
-	if (port->type == MODEL_PORT_MEMORY) {
-		remember(state, &wanted);
-		state->reason[0] = '\0';
-		state->configured = true;
+	if (!has_interface(port->type)) {
+		work_without_interface(reconcile, state, port, &wanted);
 		return;
 	}
 	if (reconcile_prepare(reconcile) < 0) {
@@ -328,6 +330,30 @@ static void work_on(struct reconcile *reconcile, struct reconcile_port *state)
 	}
 	if (state->queues.count == 0 || !state->configured)
 		reconcile_port_move(reconcile, state, RECONCILE_LIST_WAITING);
+}
+
+static bool has_interface(enum model_port_type type)
+{
+	return type == MODEL_PORT_TAP || type == MODEL_PORT_VETH || type == MODEL_PORT_NETDEV;
+}
+
+static void work_without_interface(struct reconcile *reconcile, struct reconcile_port *state,
+				   const struct model_port *port, const struct links_port *wanted)
+{
+	/* What the former port of this index had is not this one's. */
+	if (state->link.ref.incarnation != port->ref.incarnation)
+		state->attachment = 0;
+	remember(state, wanted);
+	if (port->type == MODEL_PORT_PCAP) {
+		reconcile_pcap_work(reconcile, state, port);
+	} else if (port->type == MODEL_PORT_VHOST_USER) {
+		reconcile_vhost_work(reconcile, state, port);
+	} else if (port->type == MODEL_PORT_DPDK) {
+		reconcile_device_work(reconcile, state, port);
+	} else {
+		state->reason[0] = '\0';
+		state->configured = true;
+	}
 }
 
 static bool is_elsewhere(const struct reconcile_port *state, const struct links_port *wanted)
@@ -470,6 +496,7 @@ static void free_state(struct reconcile *reconcile, struct reconcile_port *state
 	link_watch_free(state->watch);
 	links_queues_close(&state->queues);
 	reconcile_pcap_free(state);
+	reconcile_vhost_free(reconcile, state, false);
 	free(state->ips);
 	free(state);
 }

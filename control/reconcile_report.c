@@ -25,6 +25,8 @@ int reconcile_check_port(struct reconcile *reconcile, const struct model_port *p
 
 	if (port->type == MODEL_PORT_MEMORY || port->type == MODEL_PORT_PCAP)
 		return 0;
+	if (port->type == MODEL_PORT_VHOST_USER || port->type == MODEL_PORT_DPDK)
+		return reconcile_dpdk_check(reconcile, port, text);
 	if (port->type == MODEL_PORT_NETDEV)
 		return reconcile_netdev_check(reconcile, port, text);
 	switch (links_owner(reconcile->links, port->netns, port->ifname, &ref)) {
@@ -49,11 +51,24 @@ int reconcile_check_port(struct reconcile *reconcile, const struct model_port *p
 	return -EEXIST;
 }
 
-static bool is_connected(const struct reconcile *reconcile)
+bool reconcile_is_connected(const struct reconcile *reconcile)
 {
 	enum datapath_link_state state = datapath_link_state(reconcile->datapath);
 
 	return state != DATAPATH_LINK_ABSENT && state != DATAPATH_LINK_GREETING;
+}
+
+static bool is_attached(const struct reconcile_port *state, const struct model_port *port)
+{
+	switch (port->type) {
+	case MODEL_PORT_MEMORY:
+		return true;
+	case MODEL_PORT_VHOST_USER:
+	case MODEL_PORT_DPDK:
+		return state != NULL && state->attachment != 0;
+	default:
+		return state != NULL && state->queues.count > 0;
+	}
 }
 
 enum reconcile_port_state reconcile_port_state(const struct reconcile *reconcile,
@@ -64,8 +79,8 @@ enum reconcile_port_state reconcile_port_state(const struct reconcile *reconcile
 	*reason = "";
 	if (port->type == MODEL_PORT_PCAP)
 		return reconcile_pcap_state(state, port, reason);
-	if (port->type != MODEL_PORT_MEMORY && (state == NULL || state->queues.count == 0)) {
-		*reason = state == NULL || state->reason[0] == '\0' ? "its interface is being made"
+	if (!is_attached(state, port)) {
+		*reason = state == NULL || state->reason[0] == '\0' ? "it is being attached"
 								    : state->reason;
 		return RECONCILE_PORT_WAITING;
 	}
@@ -76,7 +91,7 @@ enum reconcile_port_state reconcile_port_state(const struct reconcile *reconcile
 			*reason = "its interface is being set up";
 		return RECONCILE_PORT_WAITING;
 	}
-	if (!is_connected(reconcile)) {
+	if (!reconcile_is_connected(reconcile)) {
 		*reason = "no datapath is running";
 		return RECONCILE_PORT_WAITING;
 	}
@@ -103,7 +118,7 @@ void reconcile_status(const struct reconcile *reconcile, struct reconcile_status
 	const char *problem = connection_problem(reconcile);
 
 	memset(status, 0, sizeof(*status));
-	status->datapath_connected = is_connected(reconcile);
+	status->datapath_connected = reconcile_is_connected(reconcile);
 	if (status->datapath_connected) {
 		status->datapath_pid = reconcile->hello.pid;
 		status->datapath_workers = reconcile->hello.workers;
@@ -118,6 +133,8 @@ void reconcile_status(const struct reconcile *reconcile, struct reconcile_status
 		problem = reconcile->setup_problem;
 	if (problem[0] == '\0')
 		problem = reconcile->vtep_problem;
+	if (problem[0] == '\0')
+		problem = reconcile->devices_problem;
 	TAILQ_FOREACH (port, &reconcile->waiting, entry) {
 		if (port->queues.count == 0 || !port->configured)
 			status->waiting_ports++;

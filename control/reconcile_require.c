@@ -57,6 +57,10 @@ static int look(struct reconcile *reconcile, const struct model_port *port,
 		return 0;
 	if (port->type == MODEL_PORT_PCAP)
 		return reconcile_pcap_look(reconcile, port, reason);
+	if (port->type == MODEL_PORT_VHOST_USER)
+		return reconcile_vhost_look(reconcile, port, reason);
+	if (port->type == MODEL_PORT_DPDK)
+		return reconcile_device_look(reconcile, port, reason);
 	reconcile_port_wanted(reconcile, port, &wanted);
 	if (is_attached(reconcile, &wanted))
 		return 0;

@@ -73,11 +73,13 @@ void reconcile_sync_whole(struct reconcile *reconcile, bool keep)
 void reconcile_replied(struct reconcile *reconcile, const struct proto_reply *reply)
 {
 	bool whole = reconcile->send_whole;
+	bool committed = reply->error == 0 && reply->generation == reconcile->generation;
 
 	reconcile->under_way = false;
 	reconcile->send_whole = false;
 	reconcile_close_told(reconcile);
-	if (reply->error == 0 && reply->generation == reconcile->generation) {
+	reconcile_vhost_replied(reconcile, committed);
+	if (committed) {
 		reconcile->committed = reply->generation;
 		sent_confirm(reconcile->sent);
 		if (reconcile->model_generation != 0)

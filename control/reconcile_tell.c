@@ -35,6 +35,8 @@ static void set_tenant(struct reconcile_transaction *transaction,
 static void set_segment(struct reconcile_transaction *transaction,
 			const struct model_segment *segment);
 static void set_port(struct reconcile_transaction *transaction, const struct model_port *port);
+static void describe_port(const struct reconcile *reconcile, const struct model_port *port,
+			  struct proto_port *message);
 static uint32_t take_fds(const struct reconcile_port *state, int fds[PROTO_QUEUES_MAX]);
 static void set_peer(struct reconcile_transaction *transaction, const struct model_peer *peer);
 static void remove_vtep(struct reconcile_transaction *transaction);
@@ -301,49 +303,61 @@ static void set_segment(struct reconcile_transaction *transaction,
 
 static void set_port(struct reconcile_transaction *transaction, const struct model_port *port)
 {
-	static const uint32_t types[] = {[MODEL_PORT_TAP] = PROTO_PORT_TAP,
-					 [MODEL_PORT_VETH] = PROTO_PORT_PACKET,
-					 [MODEL_PORT_MEMORY] = PROTO_PORT_MEMORY,
-					 [MODEL_PORT_NETDEV] = PROTO_PORT_PACKET,
-					 [MODEL_PORT_PCAP] = PROTO_PORT_PCAP};
-	const struct proto_ref none = {PROTO_NO_INDEX, 0};
-	const struct reconcile_port *state =
-		reconcile_port_at(transaction->reconcile, port->ref.index);
+	struct reconcile_port *state = reconcile_port_at(transaction->reconcile, port->ref.index);
 	struct sent_object *object = sent_object(transaction->sent, SENT_PORT, port->ref.index);
 	uint64_t attachment = state == NULL ? 0 : state->attachment;
-	struct links_port wanted;
 	int fds[PROTO_QUEUES_MAX];
-	struct proto_port message = {.ref = port->ref,
-				     .tenant = port->tenant == NULL ? none : port->tenant->ref,
-				     .type = types[port->type],
-				     .flags = port->admin_up ? PROTO_PORT_ADMIN_UP : 0,
-				     .send_rate = port->send_rate,
-				     .receive_rate = port->receive_rate};
+	struct proto_port message;
 
-	reconcile_port_wanted(transaction->reconcile, port, &wanted);
-	message.mtu = wanted.mtu;
-	if (port->type == MODEL_PORT_NETDEV && attachment != 0 && state->seen.mtu < wanted.mtu)
-		message.mtu = state->seen.mtu;
+	describe_port(transaction->reconcile, port, &message);
 	/* A replay shall not go by while nothing of it is taken. */
 	if (port->type == MODEL_PORT_PCAP && !port->admin_up)
 		attachment = 0;
-	if (port->type == MODEL_PORT_PCAP)
-		reconcile_pcap_describe(port, &message);
-	if (port->type != MODEL_PORT_MEMORY && attachment != object->attachment &&
-	    attachment != 0) {
-		if (transaction->fd_count < DESCRIPTORS_A_TRANSACTION) {
-			message.fd_count = take_fds(state, fds);
-			transaction->fd_count += message.fd_count;
-		} else {
-			attachment = 0;
-			object->again = true;
-		}
+	if (attachment != 0 && attachment != object->attachment)
+		message.fd_count = take_fds(state, fds);
+	if (message.fd_count > 0 && transaction->fd_count >= DESCRIPTORS_A_TRANSACTION) {
+		message.fd_count = 0;
+		attachment = 0;
+		object->again = true;
 	}
+	if (message.fd_count > 0 && port->type == MODEL_PORT_VHOST_USER)
+		reconcile_vhost_told(transaction->reconcile, state);
 	if (port->type != MODEL_PORT_MEMORY && attachment == 0)
 		message.flags |= PROTO_PORT_DETACH;
+	transaction->fd_count += message.fd_count;
 	object->attachment = attachment;
 	datapath_link_send(transaction->datapath, PROTO_PORT_SET, &message, sizeof(message),
 			   message.fd_count == 0 ? NULL : fds, message.fd_count);
+}
+
+/* All but what tells of descriptors. */
+static void describe_port(const struct reconcile *reconcile, const struct model_port *port,
+			  struct proto_port *message)
+{
+	static const uint32_t types[] = {
+		[MODEL_PORT_TAP] = PROTO_PORT_TAP,	 [MODEL_PORT_VETH] = PROTO_PORT_PACKET,
+		[MODEL_PORT_MEMORY] = PROTO_PORT_MEMORY, [MODEL_PORT_NETDEV] = PROTO_PORT_PACKET,
+		[MODEL_PORT_PCAP] = PROTO_PORT_PCAP,	 [MODEL_PORT_VHOST_USER] = PROTO_PORT_VHOST,
+		[MODEL_PORT_DPDK] = PROTO_PORT_DPDK};
+	const struct proto_ref none = {PROTO_NO_INDEX, 0};
+	const struct reconcile_port *state = reconcile_port_at(reconcile, port->ref.index);
+	struct links_port wanted;
+
+	reconcile_port_wanted(reconcile, port, &wanted);
+	*message = (struct proto_port){.ref = port->ref,
+				       .tenant = port->tenant == NULL ? none : port->tenant->ref,
+				       .type = types[port->type],
+				       .flags = port->admin_up ? PROTO_PORT_ADMIN_UP : 0,
+				       .mtu = wanted.mtu,
+				       .send_rate = port->send_rate,
+				       .receive_rate = port->receive_rate};
+	if (port->type == MODEL_PORT_NETDEV && state != NULL && state->attachment != 0 &&
+	    state->seen.mtu < wanted.mtu)
+		message->mtu = state->seen.mtu;
+	if (port->type == MODEL_PORT_PCAP)
+		reconcile_pcap_describe(port, message);
+	if (port->type == MODEL_PORT_VHOST_USER)
+		message->queues = wanted.queue_count;
 }
 
 /* The descriptors that a port is sent with. Returns how many. */
@@ -351,6 +365,8 @@ static uint32_t take_fds(const struct reconcile_port *state, int fds[PROTO_QUEUE
 {
 	if (state->pcap != NULL)
 		return reconcile_pcap_fds(state, fds);
+	if (state->vhost != NULL)
+		return reconcile_vhost_fds(state, fds);
 	memcpy(fds, state->queues.fds, state->queues.count * sizeof(*fds));
 	return state->queues.count;
 }

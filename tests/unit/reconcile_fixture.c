@@ -66,6 +66,8 @@ int fixture_tear_down(void **state)
 	event_base_free(fixture->base);
 	snprintf(path, sizeof(path), "%s/instance", fixture->dir);
 	unlink(path);
+	snprintf(path, sizeof(path), "%s/devices", fixture->dir);
+	unlink(path);
 	snprintf(path, sizeof(path), "%s/pcap", fixture->dir);
 	rmdir(path);
 	assert_int_equal(rmdir(fixture->dir), 0);
@@ -145,7 +147,8 @@ void fixture_greet(struct fixture *fixture)
 				    .pid = 1,
 				    .generation = fixture->committed,
 				    .started = fixture->started,
-				    .workers = fixture->workers};
+				    .workers = fixture->workers,
+				    .flags = fixture->flags};
 
 	fixture_await_connection(fixture);
 	fixture_say(fixture, PROTO_HELLO, &hello, sizeof(hello), -1);

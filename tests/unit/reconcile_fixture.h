@@ -39,6 +39,7 @@ struct fixture {
 	uint64_t started;      /* what tells one datapath from the next */
 	uint64_t committed;    /* generation that the datapath has */
 	uint32_t workers;      /* as it says; 1 unless a test says otherwise */
+	uint32_t flags;	       /* PROTO_HELLO_*, as it says */
 	char heard[64 * 1024]; /* since the last fixture_forget() */
 	size_t heard_size;
 	uint32_t last_type;

@@ -28,6 +28,7 @@ union record {
 };
 
 static void write_object(struct fixture *fixture, uint16_t type, const union record *record);
+static void write_port(struct fixture *fixture, const struct proto_port *port);
 static void write_tenant(struct fixture *fixture, const struct proto_tenant *tenant);
 static void write_link(struct fixture *fixture, uint16_t type, const union record *record);
 static void keep(struct fixture *fixture, struct channel_message *message, uint32_t *next_fd,
@@ -84,6 +85,8 @@ void fixture_take_empty(struct fixture *fixture, uint16_t type)
 {
 	if (type == PROTO_VTEP_DEL)
 		write_line(fixture, "vtep-");
+	else if (type == PROTO_RESTART)
+		write_line(fixture, "restart");
 	else
 		assert_int_equal(type, PROTO_HANDBACK_REQUEST);
 }
@@ -104,10 +107,7 @@ static void write_object(struct fixture *fixture, uint16_t type, const union rec
 			   record->segment.mtu);
 		break;
 	case PROTO_PORT_SET:
-		write_line(fixture, "port %u.%u fds %u%s%s", ref->index, ref->incarnation,
-			   record->port.fd_count,
-			   record->port.flags & PROTO_PORT_ADMIN_UP ? " up" : "",
-			   record->port.flags & PROTO_PORT_DETACH ? " detached" : "");
+		write_port(fixture, &record->port);
 		break;
 	case PROTO_VTEP_SET:
 		addr_ip_format(&record->vtep.local, addr);
@@ -134,6 +134,19 @@ static void write_object(struct fixture *fixture, uint16_t type, const union rec
 	default:
 		write_link(fixture, type, record);
 	}
+}
+
+static void write_port(struct fixture *fixture, const struct proto_port *port)
+{
+	char kind[32] = "";
+
+	if (port->type == PROTO_PORT_VHOST)
+		snprintf(kind, sizeof(kind), "vhost of %u ", port->queues);
+	else if (port->type == PROTO_PORT_DPDK)
+		snprintf(kind, sizeof(kind), "dpdk ");
+	write_line(fixture, "%sport %u.%u fds %u%s%s", kind, port->ref.index, port->ref.incarnation,
+		   port->fd_count, port->flags & PROTO_PORT_ADMIN_UP ? " up" : "",
+		   port->flags & PROTO_PORT_DETACH ? " detached" : "");
 }
 
 /* What is not at its default beyond the rate to send: each word is a test's to expect. */
