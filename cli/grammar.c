@@ -156,6 +156,30 @@ static int check_value(struct parser *parser, const struct grammar_option *optio
 	}
 }
 
+/* What sets one thing is given once, and so is one of several that set the same. */
+static int check_alone(struct parser *parser, const struct grammar_option *option)
+{
+	const struct grammar_call *call = parser->call;
+
+	for (unsigned i = 0; i < call->value_count; i++) {
+		const struct grammar_option *given = call->values[i].option;
+
+		if (given == option && !option->repeatable) {
+			snprintf(parser->error, VALUE_ERROR_SIZE,
+				 "--%s is given twice: give it once", option->name);
+			return CLI_USAGE;
+		}
+		if (given != option && given->attribute != NULL && option->attribute != NULL &&
+		    strcmp(given->attribute, option->attribute) == 0) {
+			snprintf(parser->error, VALUE_ERROR_SIZE,
+				 "--%s and --%s exclude each other: give one of them", given->name,
+				 option->name);
+			return CLI_USAGE;
+		}
+	}
+	return CLI_DONE;
+}
+
 /* Takes "--name", "--name=value", or "--name" and the value that follows; moves *index over both.
  */
 static int take_option(struct parser *parser, int argc, char **argv, int *index)
@@ -177,26 +201,23 @@ static int take_option(struct parser *parser, int argc, char **argv, int *index)
 			 parser->call->words[0] ? " " : "", parser->call->words);
 		return CLI_USAGE;
 	}
-	if (option->type == VALUE_FLAG && text != NULL) {
+	if (option->value == NULL && text != NULL) {
 		snprintf(parser->error, VALUE_ERROR_SIZE, "--%s takes no value", option->name);
 		return CLI_USAGE;
 	}
-	if (option->type != VALUE_FLAG && text == NULL && ++*index == argc) {
+	if (option->value != NULL && text == NULL && ++*index == argc) {
 		snprintf(parser->error, VALUE_ERROR_SIZE, "--%s needs a value: write --%s %s",
 			 option->name, option->name, option->value);
 		return CLI_USAGE;
 	}
-	if (!option->repeatable && grammar_text(call, option->name) != NULL) {
-		snprintf(parser->error, VALUE_ERROR_SIZE, "--%s is given twice: give it once",
-			 option->name);
+	if (check_alone(parser, option) != CLI_DONE)
 		return CLI_USAGE;
-	}
-	if (option->type == VALUE_FLAG)
+	if (option->value == NULL)
 		text = "";
 	else
 		text = text != NULL ? text + 1 : argv[*index];
 	call->values[call->value_count++] = (struct grammar_value){option, text};
-	return option->type == VALUE_FLAG ? CLI_DONE : check_value(parser, option, text, refusal);
+	return option->value == NULL ? CLI_DONE : check_value(parser, option, text, refusal);
 }
 
 /* What is missing at the end. */

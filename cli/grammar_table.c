@@ -66,9 +66,10 @@ static const struct grammar_option segment_options[] = {
 };
 
 static const struct grammar_option port_options[] = {
-	{"type", "tap|veth|netdev|pcap|memory", VALUE_PORT_TYPE, false, "type",
-	 "what the port is: an interface that the switch makes, one that exists (netdev), "
-	 "or capture files (pcap); memory is for tests"},
+	{"type", "tap|veth|netdev|vhost-user|dpdk|pcap|memory", VALUE_PORT_TYPE, false, "type",
+	 "what the port is: an interface that the switch makes, one that exists (netdev), a "
+	 "virtual machine (vhost-user), a device of DPDK, or capture files (pcap); memory is for "
+	 "tests"},
 	{"segment", "S", VALUE_PLACE, false, "segment", "the segment that it is in, untagged"},
 	{"trunk", "S=VID,...", VALUE_TRUNK, true, "trunk",
 	 "segments that it carries tagged, or none; TENANT/NAME=VID on an uplink"},
@@ -88,6 +89,15 @@ static const struct grammar_option port_options[] = {
 	 "ceiling of what the port puts into the switch"},
 	{"receive", "RATE|none", VALUE_RATE, false, "receive",
 	 "ceiling of what the switch puts out to it"},
+	{"socket", "PATH", VALUE_SOCKET, false, "socket",
+	 "vhost-user: the Unix socket that joins it with its virtual machine"},
+	{"client", NULL, VALUE_FLAG_OFF, false, "server",
+	 "vhost-user: the hypervisor listens on the socket (the default), so that its machine "
+	 "outlives restarts of the switch"},
+	{"server", NULL, VALUE_FLAG, false, "server",
+	 "vhost-user: the switch listens on the socket, for root and group kvm"},
+	{"dev", "DEVICE", VALUE_DEVICE, false, "dev",
+	 "dpdk: a PCI address or the name of a virtual device, with arguments behind commas"},
 	{"read", "FILE", VALUE_FILE, false, "read",
 	 "pcap: a file whose frames it receives, below pcap in the state directory"},
 	{"replay", "own|max|RATE", VALUE_REPLAY, false, "replay",

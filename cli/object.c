@@ -34,7 +34,7 @@ static const struct output_column port_columns[] = {
 	{"TYPE", "type", OUTPUT_TEXT},
 	{"STATE", "status.state", OUTPUT_TEXT},
 	{"SEGMENT", "segment|trunk", OUTPUT_TEXT},
-	{"INTERFACE", "ifname", OUTPUT_TEXT},
+	{"INTERFACE", "ifname|socket|dev", OUTPUT_TEXT},
 	{"NETNS", "netns", OUTPUT_TEXT},
 	{"MAC", "mac|status.mac", OUTPUT_TEXT},
 	{"IP", "ip", OUTPUT_TEXT},

@@ -33,25 +33,17 @@ static const struct topology_key vtep_keys[] = {
 };
 
 static const struct topology_key port_keys[] = {
-	{"type", SCALAR(VALUE_PORT_TYPE)},
-	{"segment", SCALAR(VALUE_PLACE)},
-	{"trunk", LIST(VALUE_TRUNK)},
-	{"native", SCALAR(VALUE_PLACE)},
-	{"ifname", SCALAR(VALUE_IFNAME)},
-	{"netns", SCALAR(VALUE_NETNS)},
-	{"match-mac", SCALAR(VALUE_MAC)},
-	{"shared", SCALAR(VALUE_YES_NO)},
-	{"mac", SCALAR(VALUE_MAC)},
-	{"ip", LIST(VALUE_PREFIX)},
-	{"gateway", SCALAR(VALUE_IP)},
-	{"read", SCALAR(VALUE_FILE)},
-	{"replay", SCALAR(VALUE_REPLAY)},
-	{"write", SCALAR(VALUE_FILE)},
-	{"write-limit", SCALAR(VALUE_NUMBER)},
-	{"send", SCALAR(VALUE_RATE)},
-	{"receive", SCALAR(VALUE_RATE)},
-	{"admin", SCALAR(VALUE_UP_DOWN)},
-	{.name = NULL},
+	{"type", SCALAR(VALUE_PORT_TYPE)}, {"segment", SCALAR(VALUE_PLACE)},
+	{"trunk", LIST(VALUE_TRUNK)},	   {"native", SCALAR(VALUE_PLACE)},
+	{"ifname", SCALAR(VALUE_IFNAME)},  {"netns", SCALAR(VALUE_NETNS)},
+	{"match-mac", SCALAR(VALUE_MAC)},  {"shared", SCALAR(VALUE_YES_NO)},
+	{"mac", SCALAR(VALUE_MAC)},	   {"ip", LIST(VALUE_PREFIX)},
+	{"gateway", SCALAR(VALUE_IP)},	   {"socket", SCALAR(VALUE_SOCKET)},
+	{"server", SCALAR(VALUE_YES_NO)},  {"dev", SCALAR(VALUE_DEVICE)},
+	{"read", SCALAR(VALUE_FILE)},	   {"replay", SCALAR(VALUE_REPLAY)},
+	{"write", SCALAR(VALUE_FILE)},	   {"write-limit", SCALAR(VALUE_NUMBER)},
+	{"send", SCALAR(VALUE_RATE)},	   {"receive", SCALAR(VALUE_RATE)},
+	{"admin", SCALAR(VALUE_UP_DOWN)},  {.name = NULL},
 };
 static const struct topology_node port_node = MAP(port_keys);
 

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/value.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "common/addr.h"
 #include "common/rate.h"
@@ -159,6 +161,16 @@ static bool is_replay(const char *text)
 	       (rate_parse(text, &rate) == 0 && rate != 0);
 }
 
+static bool is_socket(const char *text)
+{
+	return text[0] == '/' && strlen(text) < sizeof(((struct sockaddr_un *)NULL)->sun_path);
+}
+
+static bool is_device(const char *text)
+{
+	return isalnum((unsigned char)text[0]) && strcspn(text, " \t\n") == strlen(text);
+}
+
 /* Every type: how a text is checked, what it is called, and how to write it. */
 static const struct {
 	bool (*valid)(const char *text);
@@ -167,6 +179,7 @@ static const struct {
 	const char *rule;
 } types[] = {
 	[VALUE_FLAG] = {NULL, NULL, NULL, NULL},
+	[VALUE_FLAG_OFF] = {NULL, NULL, NULL, NULL},
 	[VALUE_TEXT] = {NULL, NULL, NULL, NULL},
 	[VALUE_DIRECTORY] = {is_directory, NULL, "a directory", "write its path"},
 	[VALUE_SECONDS] = {is_seconds, NULL, "a time", "write seconds, as 2 or .5"},
@@ -198,8 +211,8 @@ static const struct {
 	[VALUE_IP] = {is_ip, NULL, "an IP address", "write one as in 10.0.0.1 or 2001:db8::1"},
 	[VALUE_PREFIX] = {is_prefix, NULL, "an address with its prefix length",
 			  "write one as in 10.0.0.1/24"},
-	[VALUE_PORT_TYPE] = {NULL, "tap|veth|netdev|pcap|memory", "a port type",
-			     "use tap, veth, netdev, pcap, or memory for tests"},
+	[VALUE_PORT_TYPE] = {NULL, "tap|veth|netdev|vhost-user|dpdk|pcap|memory", "a port type",
+			     "use tap, veth, netdev, vhost-user, dpdk, pcap, or memory for tests"},
 	[VALUE_UP_DOWN] = {NULL, "up|down", "up or down", "write one of the two"},
 	[VALUE_KIND] = {NULL, "tenant|segment|port", "what has counters",
 			"write tenant, segment or port"},
@@ -208,6 +221,11 @@ static const struct {
 			"'_', '.' and '-'"},
 	[VALUE_REPLAY] = {is_replay, NULL, "a way to replay",
 			  "write own for the file's time stamps, max, or a rate as in 10mbit"},
+	[VALUE_SOCKET] = {is_socket, NULL, "a socket",
+			  "write its path from /, of at most 107 characters"},
+	[VALUE_DEVICE] = {is_device, NULL, "a device",
+			  "write a PCI address or a name, as in 0000:00:04.0 or "
+			  "net_af_xdp0,iface=eth1"},
 };
 _Static_assert(sizeof(types) / sizeof(types[0]) == VALUE_TYPE_COUNT, "a row for every type");
 
@@ -253,6 +271,8 @@ bool value_is_default(enum value_type type, const char *text)
 	case VALUE_IFNAME:
 	case VALUE_NETNS:
 	case VALUE_FILE:
+	case VALUE_SOCKET:
+	case VALUE_DEVICE:
 		return text[0] == '\0';
 	case VALUE_TRUNK:
 		/* A segment of this name is written with its tenant or its VID. */
@@ -267,6 +287,8 @@ json_t *value_json(enum value_type type, const char *text)
 	switch (type) {
 	case VALUE_FLAG:
 		return json_true();
+	case VALUE_FLAG_OFF:
+		return json_false();
 	case VALUE_NUMBER:
 	case VALUE_INTEGER:
 		return json_integer(strtoll(text, NULL, 10));

@@ -16,8 +16,9 @@
 #define VALUE_ERROR_SIZE 512
 
 enum value_type {
-	VALUE_FLAG, /* an option that takes no value */
-	VALUE_TEXT, /* anything: a file, a directory */
+	VALUE_FLAG,	/* an option that takes no value */
+	VALUE_FLAG_OFF, /* the same, which says no */
+	VALUE_TEXT,	/* anything: a file, a directory */
 	VALUE_DIRECTORY,
 	VALUE_SECONDS, /* decimal, with a fraction if wanted */
 	VALUE_NAME,    /* of a tenant, an uplink, or anything inside a tenant */
@@ -40,6 +41,8 @@ enum value_type {
 	VALUE_KIND,   /* of objects that have counters */
 	VALUE_FILE,   /* of captures: a name below the switch's own directory, or a path */
 	VALUE_REPLAY, /* own, max, or a rate */
+	VALUE_SOCKET, /* the path of a Unix socket, from the root */
+	VALUE_DEVICE, /* of DPDK: a PCI address or a name, with arguments */
 	VALUE_TYPE_COUNT
 };
 

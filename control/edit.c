@@ -116,6 +116,11 @@ int edit_port(struct edit *edit, struct model_tenant *tenant, const char *name, 
 	if (result < 0)
 		return -EINVAL;
 	result = check_new_port(edit, former, &values);
+	/* A device is known by its port's reference: with another, it is another port. */
+	if (result == 0 && former != NULL && strcmp(former->device, values.device) != 0) {
+		model_port_del(edit->model, (struct model_port *)former);
+		former = NULL;
+	}
 	if (result == 0)
 		result = check_captures(edit, former, &values);
 	if (result == 0)
@@ -224,6 +229,8 @@ static int put_port(struct edit *edit, const struct model_port *former,
 		return problem_set(edit->problem, 400, "bad-interface", "ifname", "%s", text);
 	case -EMEDIUMTYPE:
 		return problem_set(edit->problem, 400, "bad-value", "netns", "%s", text);
+	case -EOPNOTSUPP:
+		return problem_set(edit->problem, 409, "no-dpdk", "type", "%s", text);
 	case -EAGAIN:
 		return problem_set(edit->problem, 409, "would-wait", NULL, "%s", text);
 	default:

@@ -52,6 +52,9 @@ json_t *json_port_write(const struct model_port *port);
 /* The attributes of a port that concern capture files, which only a pcap port has. */
 int json_pcap_read(const json_t *json, struct model_port *values, struct problem *problem);
 void json_pcap_write(json_t *json, const struct model_port *port);
+/* The attributes of what DPDK serves: a vhost-user port's socket, a dpdk port's device. */
+int json_dpdk_read(const json_t *json, struct model_port *values, struct problem *problem);
+void json_dpdk_write(json_t *json, const struct model_port *port);
 /* The segments that a port is in. On failure, too, members are the caller's to free. */
 int json_members_read(const struct model *model, const json_t *json, struct model_port *values,
 		      struct problem *problem);

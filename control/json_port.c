@@ -20,12 +20,16 @@ static const struct {
 	enum model_port_type type;
 	const char *name;
 } port_types[] = {
-	{MODEL_PORT_TAP, "tap"},   {MODEL_PORT_VETH, "veth"},	  {MODEL_PORT_NETDEV, "netdev"},
-	{MODEL_PORT_PCAP, "pcap"}, {MODEL_PORT_MEMORY, "memory"},
+	{MODEL_PORT_TAP, "tap"},       {MODEL_PORT_VETH, "veth"},
+	{MODEL_PORT_NETDEV, "netdev"}, {MODEL_PORT_VHOST_USER, "vhost-user"},
+	{MODEL_PORT_DPDK, "dpdk"},     {MODEL_PORT_PCAP, "pcap"},
+	{MODEL_PORT_MEMORY, "memory"},
 };
+#define TYPE_NAMES "tap, veth, netdev, vhost-user, dpdk, pcap"
 
 static int read_keys(const struct port_reader *reader);
 static int read_type(const struct port_reader *reader);
+static bool has_interface(const struct model_port *port);
 static int read_interface(const struct port_reader *reader);
 static int refuse_keys(const struct port_reader *reader, const char *const keys[], const char *why);
 static int read_adoption(const struct port_reader *reader);
@@ -50,7 +54,7 @@ int json_port_read(const struct model *model, const json_t *json, const struct m
 	if (read_keys(&reader) < 0 || read_type(&reader) < 0 ||
 	    json_members_read(model, json, &read, problem) < 0 || read_interface(&reader) < 0 ||
 	    read_mac(&reader, former) < 0 || read_ips(&reader) < 0 || read_gateway(&reader) < 0 ||
-	    json_pcap_read(json, &read, problem) < 0 ||
+	    json_pcap_read(json, &read, problem) < 0 || json_dpdk_read(json, &read, problem) < 0 ||
 	    json_read_rate(json, "send", &read.send_rate, problem) < 0 ||
 	    json_read_rate(json, "receive", &read.receive_rate, problem) < 0 ||
 	    read_admin(&reader) < 0) {
@@ -78,6 +82,7 @@ json_t *json_port_write(const struct model_port *port)
 	json_members_write(json, port);
 	write_interface(json, port);
 	json_pcap_write(json, port);
+	json_dpdk_write(json, port);
 	if (port->tenant != NULL) {
 		json_object_set_new(json, "send", json_string(rate_format(port->send_rate, text)));
 		json_object_set_new(json, "receive",
@@ -106,13 +111,13 @@ const char *json_port_type(enum model_port_type type)
 static int read_keys(const struct port_reader *reader)
 {
 	static const char *const workload_keys[] = {
-		"type",	     "segment", "trunk",   "native", "ifname",	    "netns",
-		"mac",	     "ip",	"gateway", "send",   "receive",	    "admin",
-		"match-mac", "read",	"replay",  "write",  "write-limit", NULL};
-	static const char *const uplink_keys[] = {"type",   "trunk",	 "native",	"ifname",
-						  "netns",  "mac",	 "ip",		"gateway",
-						  "admin",  "match-mac", "shared",	"read",
-						  "replay", "write",	 "write-limit", NULL};
+		"type",	  "segment", "trunk",	    "native",  "ifname", "netns",     "mac",
+		"ip",	  "gateway", "send",	    "receive", "admin",	 "match-mac", "read",
+		"replay", "write",   "write-limit", "socket",  "server", "dev",	      NULL};
+	static const char *const uplink_keys[] = {
+		"type",	       "trunk",	 "native",    "ifname", "netns", "mac",	   "ip",
+		"gateway",     "admin",	 "match-mac", "shared", "read",	 "replay", "write",
+		"write-limit", "socket", "server",    "dev",	NULL};
 
 	return json_read_keys(reader->json,
 			      reader->values->tenant != NULL ? workload_keys : uplink_keys,
@@ -127,7 +132,7 @@ static int read_type(const struct port_reader *reader)
 		return -EINVAL;
 	if (text == NULL)
 		return problem_set(reader->problem, 400, "missing", "type",
-				   "%s needs a type: give tap, veth, netdev, pcap or memory",
+				   "%s needs a type: give " TYPE_NAMES " or memory",
 				   reader->problem->object);
 	for (size_t i = 0; i < sizeof(port_types) / sizeof(port_types[0]); i++) {
 		if (strcmp(port_types[i].name, text) == 0) {
@@ -135,10 +140,15 @@ static int read_type(const struct port_reader *reader)
 			return 0;
 		}
 	}
-	return problem_set(
-		reader->problem, 400, "unknown-type", "type",
-		"unknown port type \"%.40s\" for %s (known: tap, veth, netdev, pcap, memory)", text,
-		reader->problem->object);
+	return problem_set(reader->problem, 400, "unknown-type", "type",
+			   "unknown port type \"%.40s\" for %s (known: " TYPE_NAMES ", memory)",
+			   text, reader->problem->object);
+}
+
+static bool has_interface(const struct model_port *port)
+{
+	return port->type == MODEL_PORT_TAP || port->type == MODEL_PORT_VETH ||
+	       port->type == MODEL_PORT_NETDEV;
 }
 
 static int read_interface(const struct port_reader *reader)
@@ -147,13 +157,13 @@ static int read_interface(const struct port_reader *reader)
 						     "gateway", "match-mac", "shared", NULL};
 	struct model_port *values = reader->values;
 	const char *ifname = NULL;
+	char why[64];
 
-	if (values->type == MODEL_PORT_MEMORY)
-		return refuse_keys(reader, interface_keys,
-				   "is of type memory, which has no interface");
-	if (values->type == MODEL_PORT_PCAP)
-		return refuse_keys(reader, interface_keys,
-				   "is of type pcap, which has no interface");
+	if (!has_interface(values)) {
+		snprintf(why, sizeof(why), "is of type %s, which has no interface",
+			 json_port_type(values->type));
+		return refuse_keys(reader, interface_keys, why);
+	}
 	if (read_adoption(reader) < 0)
 		return -EINVAL;
 	if (json_read_text(reader->json, "ifname", &ifname, reader->problem) < 0)
@@ -257,8 +267,7 @@ static int read_mac(const struct port_reader *reader, const struct model_port *f
 	if (json_read_mac(reader->json, "mac", &values->mac, &values->mac_given, reader->problem) <
 	    0)
 		return -EINVAL;
-	if (values->mac_given || values->type == MODEL_PORT_MEMORY ||
-	    values->type == MODEL_PORT_NETDEV || values->type == MODEL_PORT_PCAP)
+	if (values->mac_given || !has_interface(values) || values->type == MODEL_PORT_NETDEV)
 		return 0;
 	if (former == NULL)
 		return make_mac(&values->mac);
@@ -369,7 +378,7 @@ static void write_interface(json_t *json, const struct model_port *port)
 	char text[ADDR_PREFIX_TEXT_SIZE];
 	json_t *list;
 
-	if (port->type == MODEL_PORT_MEMORY || port->type == MODEL_PORT_PCAP)
+	if (!has_interface(port))
 		return;
 	json_object_set_new(json, "ifname", json_string(port->ifname));
 	if (port->netns[0] != '\0')

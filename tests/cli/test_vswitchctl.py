@@ -312,6 +312,31 @@ class Effect(Case):
         )
         self.assertNotIn(("DELETE", self.path, None), self.fake.requests)
 
+    def test_port_of_a_machine(self):
+        path = "/v1/tenants/acme/ports/vm"
+        reason = "nobody listens on /run/vm.sock"
+        waiting = {"name": "acme/vm", "type": "vhost-user", "socket": "/run/vm.sock", "server": False,
+                   "status": {"state": "waiting", "reason": reason}}
+        nic = {"name": "up", "type": "dpdk", "dev": "0000:00:04.0", "status": {"state": "up"}}
+        self.fake.on("PUT", path, Answer(waiting, 201))
+        self.fake.on("PATCH", path, waiting)
+        self.fake.on("GET", path, waiting)
+        self.fake.on("GET", "/v1/ports", {"ports": [waiting, nic]})
+        late = "accepted, but not in effect after 0.1 s: the port waits: " + reason
+        self.expect("--wait 0.1 port add acme/vm --type vhost-user --segment web --socket /run/vm.sock",
+                    code=4, err=late)
+        self.expect("--wait 0.1 port set acme/vm --client", code=4, err=late)
+        self.assertEqual(
+            [request for request in self.fake.requests if request[0] != "GET"],
+            [
+                ("PUT", path, {"type": "vhost-user", "segment": "web", "socket": "/run/vm.sock"}),
+                ("PATCH", path, {"server": False}),
+            ],
+        )
+        listed = self.expect("port list", out=None).stdout
+        self.assertRegex(listed, r"acme/vm +vhost-user +waiting .* /run/vm.sock .*" + reason)
+        self.assertRegex(listed, r"up +dpdk +up .* 0000:00:04.0 ")
+
     def test_port_that_is_down_does_not_wait(self):
         self.fake.on("PATCH", self.path, {})
         self.fake.on("GET", self.path, {"status": {"state": "down"}})
@@ -836,7 +861,7 @@ class Help(Case):
         self.assertEqual(self.complete(script, "segment", "p"), ["peer"])
         self.assertEqual(self.complete(script, "segment", "peer", ""), ["add", "del"])
         self.assertEqual(self.complete(script, "--json", "port", "add", "a/b", "--ty"), ["--type"])
-        self.assertEqual(self.complete(script, "port", "add", "a/b", "--type", "v"), ["veth"])
+        self.assertEqual(self.complete(script, "port", "add", "a/b", "--type", "v"), ["veth", "vhost-user"])
         self.assertEqual(self.complete(script, "port", "list", "--j"), ["--json"])
 
 

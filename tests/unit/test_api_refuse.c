@@ -250,7 +250,7 @@ static const struct refusal port_refusals[] = {
 	/* A static entry leads there. */
 	{409, "not-a-member", T "/ports/web1",
 	 "{\"type\":\"tap\",\"segment\":\"db\",\"netns\":\"web1\",\"ifname\":\"eth0\"}"},
-	{400, "unknown-type", "/v1/uplinks/up1", "{\"type\":\"dpdk\"}"},
+	{400, "unknown-type", "/v1/uplinks/up1", "{\"type\":\"gre\"}"},
 	{400, "bad-value", "/v1/uplinks/up1", "{\"type\":\"tap\",\"trunk\":\"web=1\"}"},
 	{400, "unknown-segment", "/v1/uplinks/up1", "{\"type\":\"tap\",\"trunk\":[\"acme/x=1\"]}"},
 	{409, "vid-taken", "/v1/uplinks/up1",

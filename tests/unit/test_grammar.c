@@ -106,7 +106,8 @@ static void test_tables_agree(void **state)
 		bool required = c->required == NULL;
 
 		for (const struct grammar_option *o = c->options; o && o->name; o++) {
-			assert_int_equal(o->type == VALUE_FLAG, o->value == NULL);
+			assert_int_equal(o->type == VALUE_FLAG || o->type == VALUE_FLAG_OFF,
+					 o->value == NULL);
 			assert_true(!o->repeatable || o->attribute != NULL);
 			required = required || strcmp(c->required, o->name) == 0;
 			for (const struct grammar_option *g = grammar_globals; g->name; g++)
@@ -177,7 +178,8 @@ static void test_usage(void **state)
 		     "--send is given twice: give it once");
 	expect_error("tenant del acme --recursive=yes", CLI_USAGE, "--recursive takes no value");
 	expect_error("port add acme/web1 --segment web", CLI_USAGE,
-		     "'port add' needs --type tap|veth|netdev|pcap|memory: see 'vswitchctl help "
+		     "'port add' needs --type tap|veth|netdev|vhost-user|dpdk|pcap|memory: see "
+		     "'vswitchctl help "
 		     "port add'");
 	expect_error("status --jso", CLI_USAGE,
 		     "'status': there is no option --jso here: see 'vswitchctl help status'");
@@ -214,7 +216,8 @@ static void test_refused_values(void **state)
 	expect_error("segment add a/b --peer 10.0.0.1,", CLI_REFUSED,
 		     "--peer '' is not an IP address: write one as in 10.0.0.1 or 2001:db8::1");
 	expect_error("port add a/b --type frob", CLI_REFUSED,
-		     "--type 'frob' is not a port type: use tap, veth, netdev, pcap, or memory for "
+		     "--type 'frob' is not a port type: use tap, veth, netdev, vhost-user, dpdk, "
+		     "pcap, or memory for "
 		     "tests");
 	expect_error(
 		"port add a/b --type tap --ifname 0123456789abcdef", CLI_REFUSED,
@@ -323,6 +326,34 @@ static void test_bodies(void **state)
 		    "{\"local\":\"172.31.0.1\",\"udp-port\":4790}");
 }
 
+static void test_sockets_and_devices(void **state)
+{
+	(void)state;
+	expect_body("port add acme/vm --type vhost-user --segment web --socket /run/vm", false,
+		    "{\"type\":\"vhost-user\",\"segment\":\"web\",\"socket\":\"/run/vm\"}");
+	expect_body("port add acme/vm --type vhost-user --server --socket=/run/vm", false,
+		    "{\"type\":\"vhost-user\",\"server\":true,\"socket\":\"/run/vm\"}");
+	expect_body("port set acme/vm --client", true, "{\"server\":false}");
+	expect_body("port set acme/vm --server --socket /run/none", true,
+		    "{\"server\":true,\"socket\":\"/run/none\"}");
+	/* Its commas are its own. */
+	expect_body("port add up --type dpdk --dev net_af_xdp0,iface=eth1 --trunk acme/web=7",
+		    false,
+		    "{\"type\":\"dpdk\",\"dev\":\"net_af_xdp0,iface=eth1\","
+		    "\"trunk\":[\"acme/web=7\"]}");
+	expect_error("port set acme/vm --client --server", CLI_USAGE,
+		     "--client and --server exclude each other: give one of them");
+	expect_error("port set acme/vm --server --server", CLI_USAGE,
+		     "--server is given twice: give it once");
+	expect_error("port set acme/vm --client=no", CLI_USAGE, "--client takes no value");
+	expect_error("port set acme/vm --socket vm", CLI_REFUSED,
+		     "--socket 'vm' is not a socket: write its path from /, of at most 107 "
+		     "characters");
+	expect_error("port set acme/vm --dev ,a", CLI_REFUSED,
+		     "--dev ',a' is not a device: write a PCI address or a name, as in "
+		     "0000:00:04.0 or net_af_xdp0,iface=eth1");
+}
+
 static void test_foreign_segment_is_refused(void **state)
 {
 	static const char *const lines[] = {
@@ -413,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_refused_bandwidth),
 		cmocka_unit_test(test_long_words_are_cut),
 		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_sockets_and_devices),
 		cmocka_unit_test(test_foreign_segment_is_refused),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_texts_are_complete),

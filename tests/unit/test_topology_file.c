@@ -379,6 +379,33 @@ static void test_written_text(void **state)
 	free(text);
 }
 
+static void test_sockets_and_devices(void **state)
+{
+	char *text;
+
+	(void)state;
+	expect_json("version: 1\nuplinks:\n"
+		    "  a: { type: vhost-user, socket: /run/vm 1, server: yes }\n"
+		    "  b: { type: dpdk, dev: 0000:00:04.0 }\n"
+		    "  c: { type: dpdk, dev: 'net_af_xdp0,iface=eth1' }\n",
+		    "{\"version\":1,\"uplinks\":{"
+		    "\"a\":{\"type\":\"vhost-user\",\"socket\":\"/run/vm 1\",\"server\":true},"
+		    "\"b\":{\"type\":\"dpdk\",\"dev\":\"0000:00:04.0\"},"
+		    "\"c\":{\"type\":\"dpdk\",\"dev\":\"net_af_xdp0,iface=eth1\"}}}");
+	text = write_and_read(
+		"{\"version\":1,\"uplinks\":{\"a\":{\"type\":\"dpdk\",\"dev\":\"0000:00:04.0\"},"
+		"\"b\":{\"type\":\"vhost-user\",\"socket\":\"/run/a\",\"server\":false}}}");
+	assert_string_equal(text, "version: 1\nuplinks:\n"
+				  "  a:\n"
+				  "    type: dpdk\n"
+				  "    dev: \"0000:00:04.0\"\n"
+				  "  b:\n"
+				  "    type: vhost-user\n"
+				  "    socket: /run/a\n"
+				  "    server: no\n");
+	free(text);
+}
+
 static void test_names_that_yaml_takes_for_more(void **state)
 {
 	static const char *const names[] = {"no",  "Yes", "null", "1",	   "1e3",	 "0x10",
@@ -440,6 +467,7 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_lines_of_pointers),
 		cmocka_unit_test(test_written_text),
+		cmocka_unit_test(test_sockets_and_devices),
 		cmocka_unit_test(test_names_that_yaml_takes_for_more),
 		cmocka_unit_test(test_unknown_members_are_not_written),
 	};
