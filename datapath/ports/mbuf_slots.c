@@ -5,19 +5,26 @@
 #include <errno.h>
 #include <rte_mbuf.h>
 #include <rte_mempool.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#define POOL_OPS "vswitch_slots"
+#define POOL_OPS  "vswitch_slots"
+#define HEAD_SIZE (PACKET_OBJECT_SIZE - offsetof(struct packet, storage))
 
 struct mbuf_slots {
+	/*
+	 * Made here and not by the library, which begins with the operations of a driver that is
+	 * not there in the sandbox. What is private to a pool of mbufs lies right behind it.
+	 */
+	struct rte_mempool pool;
+	struct rte_pktmbuf_pool_private private;
 	struct receiver *receiver;
-	struct rte_mempool *pool;
 	unsigned heads, tails; /* that were handed out in this burst */
 	/* By slot: whose data lie in its packet, and in its buffer. */
 	struct rte_mbuf head_mbufs[BATCH_SIZE], tail_mbufs[BATCH_SIZE];
 };
 
+static_assert(offsetof(struct mbuf_slots, private) == sizeof(struct rte_mempool),
+	      "where DPDK looks for it");
 static_assert(RTE_PKTMBUF_HEADROOM == PACKET_HEADROOM, "a packet's data begin where an mbuf's do");
 
 static void *tail_of(struct mbuf_slots *slots)
@@ -106,7 +113,6 @@ static void free_slots(struct receiver *receiver)
 {
 	struct mbuf_slots *slots = receiver->mbufs;
 
-	rte_mempool_free(slots->pool);
 	free(slots);
 	receiver->mbufs = NULL;
 }
@@ -114,7 +120,6 @@ static void free_slots(struct receiver *receiver)
 struct mbuf_slots *mbuf_slots_of(struct receiver *receiver)
 {
 	struct mbuf_slots *slots = receiver->mbufs;
-	char name[RTE_MEMPOOL_NAMESIZE];
 
 	if (slots != NULL)
 		return slots;
@@ -123,19 +128,18 @@ struct mbuf_slots *mbuf_slots_of(struct receiver *receiver)
 		return NULL;
 	memset(slots, 0, sizeof(*slots));
 	slots->receiver = receiver;
-	snprintf(name, sizeof(name), "slots%p", (void *)slots);
-	slots->pool =
-		rte_mempool_create_empty(name, BATCH_SIZE, sizeof(struct rte_mbuf), 0,
-					 sizeof(struct rte_pktmbuf_pool_private), SOCKET_ID_ANY, 0);
-	if (slots->pool == NULL || rte_mempool_set_ops_byname(slots->pool, POOL_OPS, NULL) < 0) {
-		rte_mempool_free(slots->pool);
+	slots->pool.size = BATCH_SIZE;
+	slots->pool.elt_size = sizeof(struct rte_mbuf);
+	slots->pool.private_data_size = sizeof(slots->private);
+	slots->pool.socket_id = SOCKET_ID_ANY;
+	slots->pool.pool_data = slots;
+	slots->private.mbuf_data_room_size = HEAD_SIZE;
+	if (rte_mempool_set_ops_byname(&slots->pool, POOL_OPS, NULL) < 0) {
 		free(slots);
 		return NULL;
 	}
-	slots->pool->pool_data = slots;
-	init_mbufs(slots->head_mbufs, slots->pool,
-		   PACKET_OBJECT_SIZE - offsetof(struct packet, storage));
-	init_mbufs(slots->tail_mbufs, slots->pool, UINT16_MAX);
+	init_mbufs(slots->head_mbufs, &slots->pool, HEAD_SIZE);
+	init_mbufs(slots->tail_mbufs, &slots->pool, UINT16_MAX);
 	receiver->mbufs = slots;
 	receiver->mbufs_free = free_slots;
 	return slots;
@@ -145,7 +149,7 @@ struct rte_mempool *mbuf_slots_begin(struct mbuf_slots *slots)
 {
 	slots->heads = 0;
 	slots->tails = 0;
-	return slots->pool;
+	return &slots->pool;
 }
 
 /* Gives the slot's large buffer to the packet. */
