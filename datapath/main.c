@@ -18,10 +18,7 @@
 #include "common/notify.h"
 #include "datapath/control_link.h"
 #include "datapath/ports/dpdk_devices.h"
-#ifdef HAVE_DPDK
 #include "datapath/ports/dpdk_runtime.h"
-#include "datapath/ports/vhost.h"
-#endif
 #include "datapath/sandbox.h"
 
 #define DEFAULT_RUN_DIR "/run/vswitch"
@@ -175,21 +172,11 @@ static int listen_in(const char *run_dir)
 	return fd;
 }
 
-static void open_devices(const struct options *options, struct dpdk_devices *devices)
-{
-	devices->count = 0;
-#ifdef HAVE_DPDK
-	dpdk_devices_open(devices, options->run_dir, options->workers);
-#else
-	(void)options;
-#endif
-}
-
 /* Gives up what is not needed any more. Returns 0 or a negative errno after saying why. */
 static int confine(const struct options *options)
 {
-	static char sockets[4096];
-	char root[4000];
+	const char *writable = DPDK_RUNTIME_DIRECTORY;
+	char root[4000], path[4096];
 	int result;
 
 	snprintf(root, sizeof(root), "%s/empty", options->run_dir);
@@ -197,21 +184,17 @@ static int confine(const struct options *options)
 		log_error("cannot make %s: %s", root, strerror(errno));
 		return -errno;
 	}
-#ifdef HAVE_DPDK
 	result = dpdk_runtime_prepare(root);
 	if (result < 0) {
 		log_error("cannot make files in %s: %s", root, strerror(-result));
 		return result;
 	}
-	result = sandbox_enter(root, options->user, VHOST_DIRECTORY);
-	snprintf(sockets, sizeof(sockets), "%s/" VHOST_DIRECTORY, result > 0 ? "" : root);
-	if (result == 0 && mkdir(sockets, 0700) < 0 && errno != EEXIST)
-		result = -errno;
-	vhost_set_directory(sockets);
-#else
-	result = sandbox_enter(root, options->user, NULL);
-#endif
-	return result < 0 ? result : 0;
+	result = sandbox_enter(root, options->user, writable);
+	if (result < 0 || writable == NULL)
+		return result < 0 ? result : 0;
+	snprintf(path, sizeof(path), "%s/%s", result > 0 ? "" : root, writable);
+	dpdk_runtime_set_directory(path);
+	return 0;
 }
 
 int main(int argc, char **argv)
@@ -235,7 +218,7 @@ int main(int argc, char **argv)
 	error = listen_fd = listen_in(options.run_dir);
 	if (listen_fd < 0)
 		goto unlock;
-	open_devices(&options, &devices);
+	dpdk_devices_open(&devices, options.run_dir, options.workers);
 	error = confine(&options);
 	if (error < 0)
 		goto stop_listening;

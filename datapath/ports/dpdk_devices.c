@@ -6,7 +6,9 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,6 +81,19 @@ static FILE *open_file(const char *run_dir)
 	return NULL;
 }
 
+/* "INDEX INCARNATION DEVICE". Returns whether it is that. */
+static bool read_line(const char *line, struct wanted *wanted)
+{
+	char *rest;
+
+	wanted->port.index = (uint32_t)strtoul(line, &rest, 10);
+	wanted->port.incarnation = (uint32_t)strtoul(rest, &rest, 10);
+	if (*rest++ != ' ')
+		return false;
+	snprintf(wanted->device, sizeof(wanted->device), "%.*s", (int)strcspn(rest, "\n"), rest);
+	return wanted->port.incarnation != 0 && wanted->device[0] != '\0';
+}
+
 static uint32_t read_file(const char *run_dir, struct wanted *wanted, uint32_t room)
 {
 	FILE *file = open_file(run_dir);
@@ -88,11 +103,7 @@ static uint32_t read_file(const char *run_dir, struct wanted *wanted, uint32_t r
 	if (file == NULL)
 		return 0;
 	while (count < room && fgets(line, sizeof(line), file) != NULL) {
-		struct wanted *next = &wanted[count];
-
-		if (sscanf(line, "%" SCNu32 " %" SCNu32 " %255s", &next->port.index,
-			   &next->port.incarnation, next->device) == 3)
-			count++;
+		count += read_line(line, &wanted[count]);
 	}
 	fclose(file);
 	return count;

@@ -19,6 +19,8 @@ struct dpdk_devices {
 	struct proto_device list[DPDK_DEVICES_MAX]; /* as they are reported */
 };
 
+#ifdef HAVE_DPDK
+
 /*
  * Opens what the file names, with a queue for each worker where a device has so many. What cannot
  * be opened is in the list with its error, and in the log. Without a file, or with an empty one,
@@ -28,5 +30,17 @@ void dpdk_devices_open(struct dpdk_devices *devices, const char *run_dir, unsign
 
 /* The device that was opened for a port, as DPDK numbers it, or -ENODEV. */
 int dpdk_devices_find(const struct proto_ref *port);
+
+#else
+
+static inline void dpdk_devices_open(struct dpdk_devices *devices, const char *run_dir,
+				     unsigned workers)
+{
+	(void)run_dir;
+	(void)workers;
+	devices->count = 0;
+}
+
+#endif
 
 #endif

@@ -9,7 +9,9 @@
 #include <rte_lcore.h>
 #include <rte_log.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,6 +30,7 @@ static struct {
 	bool tried, drivers;
 	int result;
 	char first_line[128]; /* that was logged since somebody asked */
+	char directory[96];
 } runtime;
 
 /* Makes `path` below the root, a directory for each of its parts. */
@@ -72,6 +75,19 @@ int dpdk_runtime_prepare(const char *root)
 		error = make_file(fd, "sys/devices/system/cpu/cpu0/topology/core_id", "0\n");
 	close(fd);
 	return error;
+}
+
+void dpdk_runtime_set_directory(const char *path)
+{
+	snprintf(runtime.directory, sizeof(runtime.directory), "%s", path);
+	/* Without privileges there is no sandbox that has made it. */
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		log_warning("cannot make %s: %s", path, strerror(errno));
+}
+
+const char *dpdk_runtime_directory(void)
+{
+	return runtime.directory;
 }
 
 /* A line that DPDK logs, or several, as ours. */
@@ -141,22 +157,30 @@ int dpdk_runtime_start(void)
 /* Whether a device is named by its place on the PCI bus: domain:bus:device.function. */
 static bool is_pci(const char *device)
 {
-	unsigned domain, bus, slot, function;
+	static const char separators[] = "::.";
 
-	return sscanf(device, "%x:%x:%x.%x", &domain, &bus, &slot, &function) == 4;
+	for (unsigned i = 0; i < 4; i++) {
+		size_t digits = strspn(device, "0123456789abcdefABCDEF");
+
+		if (digits == 0 || (i < 3 && device[digits] != separators[i]))
+			return false;
+		device += digits + 1;
+	}
+	return true;
 }
 
+/* A number that a file holds; 0 when it cannot be read. */
 static unsigned long read_number(const char *path)
 {
-	unsigned long number = 0;
+	char text[32] = "";
 	FILE *file = fopen(path, "re");
 
 	if (file == NULL)
 		return 0;
-	if (fscanf(file, "%lu", &number) != 1)
-		number = 0;
+	if (fgets(text, sizeof(text), file) == NULL)
+		text[0] = '\0';
 	fclose(file);
-	return number;
+	return strtoul(text, NULL, 10);
 }
 
 /* Whether there are enough hugepages; reserves what is missing if it may. */

@@ -6,9 +6,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#ifdef HAVE_DPDK
 #include "datapath/ports/dpdk_runtime.h"
-#endif
 
 static const struct {
 	uint32_t type;
@@ -102,16 +100,12 @@ void port_limit_features(struct port *port)
 
 void port_thread_begin(void)
 {
-#ifdef HAVE_DPDK
 	dpdk_runtime_thread_begin();
-#endif
 }
 
 void port_thread_end(void)
 {
-#ifdef HAVE_DPDK
 	dpdk_runtime_thread_end();
-#endif
 }
 
 void port_ref(struct port *port)

@@ -39,24 +39,21 @@
 	(FEATURE(VIRTIO_NET_F_HOST_UFO) | FEATURE(VIRTIO_NET_F_GUEST_UFO) |                        \
 	 FEATURE(VIRTIO_NET_F_HOST_ECN) | FEATURE(VIRTIO_NET_F_GUEST_ECN))
 
-static const char *directory = "/";
-
-void vhost_set_directory(const char *path)
-{
-	directory = path;
-}
-
 /* The library knows a port by its path only, which is made of the port's address. */
 static struct vhost_port *port_of(int device)
 {
 	char path[sizeof(((struct vhost_port *)NULL)->path)];
 	const char *name;
+	char *end;
 	uintptr_t address;
 
 	if (rte_vhost_get_ifname(device, path, sizeof(path)) < 0)
 		return NULL;
 	name = strrchr(path, '/');
-	if (name == NULL || sscanf(name, "/%" SCNxPTR, &address) != 1)
+	if (name == NULL)
+		return NULL;
+	address = strtoull(name + 1, &end, 16);
+	if (*end != '\0')
 		return NULL;
 	return (struct vhost_port *)address; /* NOLINT(performance-no-int-to-ptr) */
 }
@@ -281,7 +278,7 @@ static int vhost_configure(struct port *port, const struct proto_port *record)
 		if (error < 0)
 			return error;
 	}
-	if (snprintf(vhost->path, sizeof(vhost->path), "%s/%" PRIxPTR, directory,
+	if (snprintf(vhost->path, sizeof(vhost->path), "%s/%" PRIxPTR, dpdk_runtime_directory(),
 		     (uintptr_t)vhost) >= (int)sizeof(vhost->path))
 		return -ENAMETOOLONG;
 	inner = dpdk_runtime_start();

@@ -10,8 +10,7 @@
 #include "datapath/ports/port.h"
 #include "datapath/ports/vhost_relay.h"
 
-#define VHOST_DIRECTORY "vhost" /* in the sandbox */
-#define VHOST_PAIRS_MAX 128u	/* of queues; what the library takes of a frontend */
+#define VHOST_PAIRS_MAX 128u /* of queues; what the library takes of a frontend */
 #define VHOST_RINGS_MAX (2 * VHOST_PAIRS_MAX)
 
 /* Rings of a queue pair, from the guest's point of view: the even ones receive, the odd ones send.
@@ -39,10 +38,6 @@ struct vhost_port {
 	int kick_fds[VHOST_RINGS_MAX]; /* copies, in a queue's epoll instance; -1: none */
 	struct vhost_queue queues[PORT_QUEUES_MAX];
 };
-
-/* Where the library's sockets are made for the moment of a connection. Borrows the path. Called
- * once, before ports are made. */
-void vhost_set_directory(const char *path);
 
 /* Makes a queue's descriptor ready. */
 void vhost_wake(const struct vhost_queue *queue);
