@@ -20,6 +20,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "datapath/offload/checksum.h"
 #include "datapath/ports/dpdk_devices.h"
 #include "datapath/ports/mbuf_offload.h"
 #include "datapath/ports/port.h"
@@ -310,6 +311,9 @@ static struct rte_mbuf *build(const struct dpdk_port *dpdk, struct packet *packe
 
 	if (first == NULL)
 		return NULL;
+	/* A device takes it that the checksum is the one behind the first IP header. */
+	if (packet->offload.csum_start != packet->l4_offset)
+		checksum_complete(packet);
 	mbuf_offload_give(packet, first);
 	last = append_copy(first, last, dpdk->pool, packet->data, packet->head_size);
 	for (unsigned i = 0; last != NULL && i < packet->slice_count; i++) {

@@ -2,6 +2,7 @@
 
 /* Packets out of and into the rings of a guest. Called by workers. */
 
+#include <linux/if_ether.h>
 #include <rte_mbuf.h>
 #include <rte_vhost.h>
 #include <string.h>
@@ -12,6 +13,8 @@
 #include "datapath/ports/mbuf_slots.h"
 #include "datapath/ports/receiver.h"
 #include "datapath/ports/vhost.h"
+
+#define MBUFS_MAX (2u + PACKET_SLICES) /* that a packet takes */
 
 /* Receives from one ring. Returns whether the ring may have more. */
 static bool receive_ring(int device, uint32_t ring, struct mbuf_slots *slots, struct batch *batch)
@@ -103,24 +106,37 @@ static void point(struct rte_mbuf *mbuf, const void *data, uint32_t size)
 	mbuf->next = NULL;
 }
 
-/* An mbuf for the head and one for each slice: the library copies from where they lie. */
-static void describe(struct packet *packet, struct rte_mbuf mbufs[1 + PACKET_SLICES])
+/*
+ * Mbufs for the head and for each slice: the library copies from where they lie. Of a partial
+ * checksum it would write the sum of the pseudo-header anew, as network cards want it and a guest
+ * does not (and behind a tunnel's header, where another one lies): unless the headers are in more
+ * than one mbuf.
+ */
+static void describe(struct packet *packet, struct rte_mbuf mbufs[MBUFS_MAX])
 {
+	unsigned last = 0;
+
 	mbuf_offload_give(packet, &mbufs[0]);
-	point(&mbufs[0], packet->data, packet->head_size);
 	mbufs[0].pkt_len = packet->size;
-	mbufs[0].nb_segs = (uint16_t)(1 + packet->slice_count);
-	for (unsigned i = 0; i < packet->slice_count; i++) {
-		point(&mbufs[1 + i], packet->slices[i].data, packet->slices[i].size);
-		mbufs[i].next = &mbufs[1 + i];
+	if (mbufs[0].ol_flags == 0) {
+		point(&mbufs[0], packet->data, packet->head_size);
+	} else {
+		point(&mbufs[0], packet->data, ETH_HLEN);
+		point(&mbufs[++last], packet->data + ETH_HLEN, packet->head_size - ETH_HLEN);
+		mbufs[0].next = &mbufs[1];
 	}
+	for (unsigned i = 0; i < packet->slice_count; i++) {
+		mbufs[last].next = &mbufs[last + 1];
+		point(&mbufs[++last], packet->slices[i].data, packet->slices[i].size);
+	}
+	mbufs[0].nb_segs = (uint16_t)(1 + last);
 }
 
 /* Sends up to MBUF_SLOTS_BURST packets. A frame that the ring has no room for is dropped. */
 static void send_burst(int device, uint16_t ring, struct packet **packets, unsigned count,
 		       uint8_t *results)
 {
-	struct rte_mbuf described[MBUF_SLOTS_BURST][1 + PACKET_SLICES];
+	struct rte_mbuf described[MBUF_SLOTS_BURST][MBUFS_MAX];
 	struct rte_mbuf *mbufs[MBUF_SLOTS_BURST];
 	unsigned done = 0;
 
