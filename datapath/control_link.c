@@ -16,6 +16,7 @@
 
 #include "common/log.h"
 #include "datapath/ports/port.h"
+#include "datapath/ports/vhost_memory.h"
 #include "datapath/ports/vhost_relay.h"
 
 enum { POLL_SIGNAL, POLL_TIMER, POLL_EVENT, POLL_LISTEN, POLL_CHANNEL, POLL_RELAYS, POLL_COUNT };
@@ -285,6 +286,18 @@ static int open_polls(struct link *link, int listen_fd)
 	return 0;
 }
 
+/* What is done every second. */
+static void serve_second(struct link *link)
+{
+	unsigned lost = vhost_memory_lost();
+
+	switch_age(link->state);
+	if (lost > 0)
+		log_warning("%u pages of a guest's memory were gone when they were used: its "
+			    "frontend made the memory's file shorter",
+			    lost);
+}
+
 static void serve(struct link *link)
 {
 	struct pollfd *polls = link->polls;
@@ -292,7 +305,7 @@ static void serve(struct link *link)
 
 	if (polls[POLL_TIMER].revents != 0 &&
 	    read(polls[POLL_TIMER].fd, &ticks, sizeof(ticks)) == (ssize_t)sizeof(ticks))
-		switch_age(link->state);
+		serve_second(link);
 	if (polls[POLL_EVENT].revents != 0)
 		serve_events(link, polls[POLL_EVENT].fd);
 	if (polls[POLL_RELAYS].revents != 0)

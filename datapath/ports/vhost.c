@@ -29,6 +29,7 @@
 #include "common/log.h"
 #include "datapath/ports/dpdk_runtime.h"
 #include "datapath/ports/mbuf_offload.h"
+#include "datapath/ports/vhost_memory.h"
 
 #define FEATURE(name) (1ull << (name))
 /*
@@ -281,7 +282,9 @@ static int vhost_configure(struct port *port, const struct proto_port *record)
 	if (snprintf(vhost->path, sizeof(vhost->path), "%s/%" PRIxPTR, dpdk_runtime_directory(),
 		     (uintptr_t)vhost) >= (int)sizeof(vhost->path))
 		return -ENAMETOOLONG;
-	inner = dpdk_runtime_start();
+	inner = vhost_memory_guard();
+	if (inner == 0)
+		inner = dpdk_runtime_start();
 	if (inner == 0)
 		inner = connect_library(vhost);
 	if (inner < 0) {
