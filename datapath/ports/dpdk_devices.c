@@ -195,7 +195,7 @@ void dpdk_devices_open(struct dpdk_devices *devices, const char *run_dir, unsign
 		return;
 	for (uint32_t i = 0; i < count; i++)
 		names[i] = wanted[i].device;
-	error = dpdk_runtime_start_with(names, count);
+	error = dpdk_runtime_start_with(run_dir, names, count);
 	if (error == 0) {
 		pool = rte_pktmbuf_pool_create(DPDK_POOL, POOL_COUNT, POOL_CACHE, DPDK_PRIVATE_SIZE,
 					       DPDK_BUFFER_SIZE, SOCKET_ID_ANY);

@@ -14,13 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
 
-#define ARGUMENTS_MAX	 160
-#define COMMON_ARGUMENTS "vswitch-datapath --no-telemetry --log-level=warning"
-#define LINE_SIZE	 20480u
+#define ARGUMENTS_MAX	   160
+#define COMMON_ARGUMENTS   "vswitch-datapath --no-telemetry --log-level=warning"
+#define LOG_LINES_A_SECOND 20u
+#define LINE_SIZE	   20480u
 
 #define HUGEPAGES	 "/sys/kernel/mm/hugepages/hugepages-2048kB"
 #define HUGEPAGES_WANTED 64u /* of 2 MiB */
@@ -31,6 +33,8 @@ static struct {
 	int result;
 	char first_line[128]; /* that was logged since somebody asked */
 	char directory[96];
+	time_t log_second; /* and what was logged in it */
+	unsigned log_lines;
 } runtime;
 
 /* Makes `path` below the root, a directory for each of its parts. */
@@ -90,7 +94,30 @@ const char *dpdk_runtime_directory(void)
 	return runtime.directory;
 }
 
-/* A line that DPDK logs, or several, as ours. */
+/* What a guest does wrong is logged as well: it must not fill the log. */
+static bool may_log(void)
+{
+	time_t second = time(NULL);
+
+	if (second != runtime.log_second) {
+		runtime.log_second = second;
+		runtime.log_lines = 0;
+	}
+	if (runtime.log_lines == LOG_LINES_A_SECOND)
+		log_warning("DPDK logs more than %u lines a second: the rest is not shown",
+			    LOG_LINES_A_SECOND);
+	return runtime.log_lines++ < LOG_LINES_A_SECOND;
+}
+
+static void log_line(const char *text, int size)
+{
+	if (runtime.first_line[0] == '\0')
+		snprintf(runtime.first_line, sizeof(runtime.first_line), "%.*s", size, text);
+	if (may_log())
+		log_warning("%.*s", size, text);
+}
+
+/* A line that DPDK logs, or several, as ours. One thread at a time: the stream has a lock. */
 static ssize_t write_log(void *context, const char *text, size_t size)
 {
 	const char *end = text + size;
@@ -102,10 +129,7 @@ static ssize_t write_log(void *context, const char *text, size_t size)
 		if (line_end == NULL)
 			line_end = end;
 		if (line_end > text)
-			log_warning("%.*s", (int)(line_end - text), text);
-		if (runtime.first_line[0] == '\0')
-			snprintf(runtime.first_line, sizeof(runtime.first_line), "%.*s",
-				 (int)(line_end - text), text);
+			log_line(text, (int)(line_end - text));
 		text = line_end + 1;
 	}
 	return (ssize_t)size;
@@ -122,8 +146,8 @@ static void take_log(void)
 	rte_openlog_stream(stream);
 }
 
-/* Brings EAL up with these arguments, separated by spaces. */
-static int start(char *line)
+/* Brings EAL up with these arguments, separated by spaces, and a directory for what it leaves. */
+static int start(char *line, const char *directory)
 {
 	char *arguments[ARGUMENTS_MAX];
 	cpu_set_t affinity;
@@ -136,6 +160,7 @@ static int start(char *line)
 		arguments[count++] = word;
 	pthread_getaffinity_np(pthread_self(), sizeof(affinity), &affinity);
 	take_log();
+	setenv("RUNTIME_DIRECTORY", directory, 1);
 	result = rte_eal_init(count, arguments);
 	pthread_setaffinity_np(pthread_self(), sizeof(affinity), &affinity);
 	if (result >= 0)
@@ -149,7 +174,7 @@ int dpdk_runtime_start(void)
 	char line[] = COMMON_ARGUMENTS " --no-huge --no-shconf --no-pci --lcores=0 -m 512";
 
 	if (!runtime.tried)
-		runtime.result = start(line);
+		runtime.result = start(line, runtime.directory);
 	runtime.tried = true;
 	return runtime.result;
 }
@@ -214,7 +239,7 @@ static int first_processor(void)
 	return 0;
 }
 
-int dpdk_runtime_start_with(const char *const *devices, uint32_t count)
+int dpdk_runtime_start_with(const char *run_dir, const char *const *devices, uint32_t count)
 {
 	char line[LINE_SIZE];
 	bool pci = false;
@@ -233,7 +258,7 @@ int dpdk_runtime_start_with(const char *const *devices, uint32_t count)
 		if (size >= (int)sizeof(line))
 			return -E2BIG;
 	}
-	runtime.result = start(line);
+	runtime.result = start(line, run_dir);
 	runtime.tried = true;
 	runtime.drivers = runtime.result == 0;
 	return runtime.result;

@@ -43,9 +43,9 @@ int dpdk_runtime_start(void);
 /*
  * The same with drivers, for devices that are named as for dpdk_devices.h: those on a PCI bus are
  * opened with it. On hugepages where there are enough, which are reserved for a PCI device if
- * possible. Called before the sandbox.
+ * possible. What EAL leaves in files is below run_dir. Called before the sandbox.
  */
-int dpdk_runtime_start_with(const char *const *devices, uint32_t count);
+int dpdk_runtime_start_with(const char *run_dir, const char *const *devices, uint32_t count);
 
 /*
  * What DPDK logged first since the last call, which mostly is why something failed; "" when there
