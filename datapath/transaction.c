@@ -187,6 +187,11 @@ static int remake_port(const struct proto_port *record, struct port **port)
 	return error;
 }
 
+static bool needs_no_fds(uint32_t type)
+{
+	return type == PROTO_PORT_MEMORY || type == PROTO_PORT_DPDK;
+}
+
 static int edit_port(struct switch_state *state, const struct proto_port *record,
 		     struct channel_message *message, uint32_t *next_fd)
 {
@@ -199,10 +204,13 @@ static int edit_port(struct switch_state *state, const struct proto_port *record
 		return -EINVAL;
 	if (record->fd_count == 0 && (record->flags & PROTO_PORT_DETACH) == 0)
 		port = held_port(state, &record->ref);
-	if (record->fd_count > 0 || (record->type == PROTO_PORT_MEMORY && port == NULL))
+	if (record->fd_count > 0 || (needs_no_fds(record->type) && port == NULL))
 		error = make_port(record, fds, record->fd_count, &port);
 	else if (port != NULL && port_differs(port, record))
 		error = remake_port(record, &port);
+	/* Its device could not be opened when the datapath started: the port waits. */
+	if (error == -ENODEV && record->type == PROTO_PORT_DPDK)
+		error = 0;
 	if (error < 0)
 		port_unref(port);
 	else
