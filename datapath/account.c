@@ -128,6 +128,20 @@ void account_let_through(struct worker *worker, struct packet *packet, uint64_t 
 	packet->flags &= (uint8_t)~PACKET_MARKED;
 }
 
+void account_let_all_through(struct worker *worker, const struct packet *like, uint64_t frames,
+			     uint64_t octets)
+{
+	struct stats_channel *channel = channel_of(worker, like);
+
+	if (channel == NULL)
+		return;
+	account_add(&channel->offered_packets, frames);
+	account_add(&channel->offered_bytes, octets);
+	account_add(&channel->passed_packets, frames);
+	account_add(&channel->passed_bytes, octets);
+	account_add(&channel->delays[delay_place(0)], frames);
+}
+
 void account_queued(struct worker *worker, const struct packet *packet, int direction)
 {
 	struct stats_channel *channel = channel_of(worker, packet);

@@ -86,6 +86,9 @@ void account_copied(struct worker *worker, const struct packet *packet);
  */
 void account_offered(struct worker *worker, const struct packet *packet);
 void account_let_through(struct worker *worker, struct packet *packet, uint64_t waited);
+/* Both, of so many frames of packets that are like this one in tenant and gate, and not marked. */
+void account_let_all_through(struct worker *worker, const struct packet *like, uint64_t frames,
+			     uint64_t octets);
 /* The packet starts or stops waiting in the shaper, at packet->gate. */
 void account_queued(struct worker *worker, const struct packet *packet, int direction);
 /* The packet stops waiting, and is dropped. */

@@ -152,8 +152,8 @@ static bool debt_is_old(const struct gate *gate, uint64_t rate, struct gate_shar
 	return share.capacity != 0 && charged != 0 && charged < rate / 2;
 }
 
-bool gate_charge(struct gate *gate, struct gate_share share, uint32_t octets, uint64_t dither,
-		 uint64_t now, uint64_t *due)
+bool gate_charge(struct gate *gate, struct gate_share share, uint32_t octets, uint32_t before,
+		 uint64_t dither, uint64_t now, uint64_t *due)
 {
 	uint64_t word = atomic_load_explicit(&gate->word, memory_order_acquire), next, rate;
 	bool open;
@@ -171,6 +171,10 @@ bool gate_charge(struct gate *gate, struct gate_share share, uint32_t octets, ui
 				       rate);
 		else if (debt > 0) {
 			*due = debt_end(debt, now);
+			return false;
+		}
+		if (before > 0 && debt + (int64_t)gate_cost(rate, before, 0) > 0) {
+			*due = now;
 			return false;
 		}
 		open = debt <= 0;

@@ -86,9 +86,11 @@ uint64_t gate_due(const struct gate *gate, struct gate_share share, uint64_t now
 /*
  * Charges octets when the gate is open, or has no limit; else sets *due to when it will be.
  * `dither` decides which way the time is rounded; when it is spread evenly, errors do not add up.
+ * `before`: of these octets, those of all packets but the last. When the gate would close before
+ * the last packet, nothing is charged: they have to be offered one by one.
  */
-bool gate_charge(struct gate *gate, struct gate_share share, uint32_t octets, uint64_t dither,
-		 uint64_t now, uint64_t *due);
+bool gate_charge(struct gate *gate, struct gate_share share, uint32_t octets, uint32_t before,
+		 uint64_t dither, uint64_t now, uint64_t *due);
 
 /*
  * Makes these the gate's limits; one caller at a time. A debt or a credit is worth as many octets

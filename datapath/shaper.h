@@ -137,6 +137,14 @@ bool shaper_is_open(const struct shaper_worker *worker, enum shaper_kind kind, u
 uint64_t shaper_room(const struct shaper_worker *worker, enum shaper_kind kind, uint32_t index);
 
 /*
+ * Offers several packets together, that cost so many octets, of which `before` are of all but the
+ * last one. Returns whether they all pass, charged: as they would one by one. Else nothing
+ * happened.
+ */
+bool shaper_offer_all(struct shaper_worker *worker, enum shaper_kind kind, uint32_t index,
+		      uint32_t octets, uint32_t before, uint64_t now);
+
+/*
  * Offers a packet, which costs packet->cost octets. SHAPER_PASS: charged, the caller goes on with
  * it. SHAPER_QUEUED: it waits, the shaper owns it; others, or itself, may have been lost for it.
  */

@@ -39,14 +39,14 @@ static void count_shared(struct shaper_worker *worker, enum shaper_kind kind, ui
 }
 
 bool shaper_charge(struct shaper_worker *worker, enum shaper_kind kind, uint32_t index,
-		   uint32_t octets, uint64_t now, uint64_t *due)
+		   uint32_t octets, uint32_t before, uint64_t now, uint64_t *due)
 {
 	struct shaper *shaper = worker->shaper;
 	size_t id = gate_id(shaper, kind, index);
 	struct gate_share share = share_now(&shaper->shares[kind]);
 
 	share.contends = worker->queues[id].contends;
-	if (!gate_charge(&shaper->gates[id], share, octets, next_dither(worker), now, due))
+	if (!gate_charge(&shaper->gates[id], share, octets, before, next_dither(worker), now, due))
 		return false;
 	if (share.capacity != 0)
 		count_shared(worker, kind, index, octets);

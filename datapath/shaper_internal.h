@@ -77,10 +77,10 @@ static inline size_t gate_id(const struct shaper *shaper, enum shaper_kind kind,
 
 /*
  * Charges the gate when it is open; else sets *due to when it will be. What shares a capacity is
- * measured.
+ * measured. before: as for gate_charge().
  */
 bool shaper_charge(struct shaper_worker *worker, enum shaper_kind kind, uint32_t index,
-		   uint32_t octets, uint64_t now, uint64_t *due);
+		   uint32_t octets, uint32_t before, uint64_t now, uint64_t *due);
 /* Packets begin to wait at a gate that shares a capacity. */
 void shaper_contend(struct shaper_worker *worker, enum shaper_kind kind, uint32_t index);
 /* The queue ran empty: the gate ceases to contend in some time, unless packets wait again. */

@@ -185,6 +185,37 @@ uint64_t shaper_room(const struct shaper_worker *worker, enum shaper_kind kind, 
 	return room > waiting ? room - waiting : 0;
 }
 
+/*
+ * Whether nothing waits before what comes now, here or at another worker: with workers that sleep,
+ * one that is awake would take every chance before them.
+ */
+static bool is_next(struct shaper_worker *worker, size_t id, bool limited, uint64_t now)
+{
+	struct shaper *shaper = worker->shaper;
+
+	if (worker->packets == 0) {
+		/* Nothing waits that an earlier change could concern. This comes before the clock
+		 * is read, so that no later one is missed. */
+		worker->change_count =
+			atomic_load_explicit(&shaper->change_count, memory_order_acquire);
+		worker->looked = now;
+	} else if (worker->queues[id].flows.packets != 0) {
+		return false;
+	}
+	return !limited ||
+	       atomic_load_explicit(&shaper->gates[id].waiting, memory_order_relaxed) == 0;
+}
+
+bool shaper_offer_all(struct shaper_worker *worker, enum shaper_kind kind, uint32_t index,
+		      uint32_t octets, uint32_t before, uint64_t now)
+{
+	size_t id = gate_id(worker->shaper, kind, index);
+	uint64_t due;
+
+	return is_next(worker, id, shaper_rate(worker->shaper, kind, index) != 0, now) &&
+	       shaper_charge(worker, kind, index, octets, before, now, &due);
+}
+
 enum shaper_verdict shaper_offer(struct shaper_worker *worker, enum shaper_kind kind,
 				 uint32_t index, struct packet *packet, uint64_t now)
 {
@@ -193,21 +224,10 @@ enum shaper_verdict shaper_offer(struct shaper_worker *worker, enum shaper_kind 
 	bool limited = shaper_rate(shaper, kind, index) != 0;
 	uint64_t due;
 
-	if (worker->packets == 0) {
-		if (!limited)
-			return SHAPER_PASS;
-		/* Nothing waits that an earlier change could concern. This comes before the clock
-		 * is read, so that no later one is missed. */
-		worker->change_count =
-			atomic_load_explicit(&shaper->change_count, memory_order_acquire);
-		worker->looked = now;
-	} else if (worker->queues[id].flows.packets != 0) {
-		return enqueue(worker, kind, index, packet, now);
-	}
-	/* With workers that sleep, one that is awake would take every chance before them. */
-	if (limited && atomic_load_explicit(&shaper->gates[id].waiting, memory_order_relaxed) != 0)
-		return enqueue(worker, kind, index, packet, now);
-	if (shaper_charge(worker, kind, index, packet->cost, now, &due))
+	if (worker->packets == 0 && !limited)
+		return SHAPER_PASS;
+	if (is_next(worker, id, limited, now) &&
+	    shaper_charge(worker, kind, index, packet->cost, 0, now, &due))
 		return SHAPER_PASS;
 	return enqueue(worker, kind, index, packet, now);
 }
@@ -296,7 +316,8 @@ static unsigned take(struct shaper_worker *worker, enum shaper_kind kind, uint32
 		struct packet *packet =
 			flow_queue_peek(worker->memory, &queue->flows, now, &parameters, &dropped);
 
-		if (packet == NULL || !shaper_charge(worker, kind, index, packet->cost, now, due))
+		if (packet == NULL ||
+		    !shaper_charge(worker, kind, index, packet->cost, 0, now, due))
 			break;
 		batch_add(batch, flow_queue_take(worker->memory, &queue->flows, &parameters));
 	}

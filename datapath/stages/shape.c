@@ -111,57 +111,134 @@ void stage_lost(struct worker *worker)
 	}
 }
 
-/* Whether all of the batch pass, since no gate of theirs has a rate or a queue. */
-static bool all_pass(const struct worker *worker, const struct batch *batch, enum shaper_kind kind)
+/* Packets of a batch, in a row, that go by the same gate. */
+struct group {
+	struct packet *const *packets;
+	unsigned count;
+	uint32_t gate; /* PROTO_NO_INDEX: none */
+};
+
+static struct group group_at(const struct worker *worker, const struct batch *batch, unsigned begin,
+			     enum shaper_kind kind)
 {
 	bool sending = kind == SHAPER_PORT_SEND || kind == SHAPER_TENANT_SEND;
-	uint32_t former = PROTO_NO_INDEX;
+	const struct packet *first = batch->packets[begin];
+	struct group group = {&batch->packets[begin], 1, gate_of(worker->config, first, kind)};
+	uint32_t port = sending ? first->port_in : first->port_out;
+
+	while (begin + group.count < batch->count) {
+		const struct packet *packet = batch->packets[begin + group.count];
+		uint32_t other = sending ? packet->port_in : packet->port_out;
+
+		if (other != port && gate_of(worker->config, packet, kind) != group.gate)
+			break;
+		port = other;
+		group.count++;
+	}
+	return group;
+}
+
+/* Counts a group that passed a gate without waiting. */
+static void account_group(struct worker *worker, const struct group *group, enum shaper_kind kind)
+{
+	uint64_t frames = 0, octets = 0;
+
+	for (unsigned i = 0; i < group->count; i++) {
+		struct packet *packet = group->packets[i];
+
+		packet->gate = (uint8_t)kind;
+		if ((packet->flags & PACKET_MARKED) != 0) {
+			account_offered(worker, packet);
+			account_let_through(worker, packet, 0);
+		} else {
+			frames += packet->frame_count;
+			octets += packet->wire_size;
+		}
+	}
+	account_let_all_through(worker, group->packets[0], frames, octets);
+}
+
+/*
+ * Lets a group pass as a whole, as it mostly does: the clock is then moved once. Returns false, and
+ * has done nothing, when it would not, or something of it has to be cut.
+ */
+static bool pass_group(struct worker *worker, const struct group *group, enum shaper_kind kind)
+{
+	uint64_t octets = 0, before = 0;
+	uint32_t quantum;
+
+	if (group->gate == PROTO_NO_INDEX || shaper_is_open(worker->gates, kind, group->gate))
+		return true;
+	quantum = shaper_quantum(worker->shared->shaper, kind, group->gate);
+	for (unsigned i = 0; i < group->count; i++) {
+		const struct packet *packet = group->packets[i];
+
+		if (packet->frame_count > 1 && packet->wire_size > quantum)
+			return false;
+		before = octets;
+		octets += cost_of(worker->config, packet);
+	}
+	if (octets > UINT32_MAX ||
+	    !shaper_offer_all(worker->gates, kind, group->gate, (uint32_t)octets, (uint32_t)before,
+			      worker->now))
+		return false;
+	account_group(worker, group, kind);
+	return true;
+}
+
+/* Lets as many packets of a batch pass as do so in groups. Returns how many: the first. */
+static unsigned pass_groups(struct worker *worker, const struct batch *batch, enum shaper_kind kind)
+{
+	unsigned passed = 0;
 
 	if (shaper_is_idle(worker->gates, kind))
-		return true;
-	for (unsigned i = 0; i < batch->count; i++) {
-		const struct packet *packet = batch->packets[i];
-		uint32_t port = sending ? packet->port_in : packet->port_out;
-		uint32_t gate;
+		return batch->count;
+	while (passed < batch->count) {
+		struct group group = group_at(worker, batch, passed, kind);
 
-		if (port == former)
-			continue;
-		gate = gate_of(worker->config, packet, kind);
-		if (gate != PROTO_NO_INDEX && !shaper_is_open(worker->gates, kind, gate))
-			return false;
-		former = port;
+		if (!pass_group(worker, &group, kind))
+			break;
+		passed += group.count;
 	}
-	return true;
+	return passed;
+}
+
+/* Offers one packet, which may be cut first. */
+static void shape_one(struct worker *worker, struct packet *packet, enum shaper_kind kind,
+		      struct batch *out, void (*next)(struct worker *worker, struct batch *batch))
+{
+	uint32_t gate = gate_of(worker->config, packet, kind), quantum;
+	struct packet_list pieces;
+
+	if (gate == PROTO_NO_INDEX) {
+		batch_add(out, packet);
+		return;
+	}
+	packet_list_init(&pieces);
+	quantum = shaper_quantum(worker->shared->shaper, kind, gate);
+	if (packet->frame_count > 1 && packet->wire_size > quantum)
+		cut(worker, packet, quantum, &pieces);
+	else
+		packet_list_append(&pieces, packet);
+	offer(worker, &pieces, kind, gate, out, next);
 }
 
 void stage_shape(struct worker *worker, struct batch *batch, enum shaper_kind kind,
 		 void (*next)(struct worker *worker, struct batch *batch))
 {
+	unsigned passed = pass_groups(worker, batch, kind);
 	struct batch out;
 
-	if (all_pass(worker, batch, kind)) {
+	/* All of it goes on, with its runs. */
+	if (passed == batch->count) {
 		next(worker, batch);
 		return;
 	}
 	batch_init(&out);
-
-	for (unsigned i = 0; i < batch->count; i++) {
-		struct packet *packet = batch->packets[i];
-		uint32_t gate = gate_of(worker->config, packet, kind);
-		struct packet_list pieces;
-
-		packet_list_init(&pieces);
-		if (gate == PROTO_NO_INDEX) {
-			batch_add(&out, packet);
-		} else {
-			uint32_t quantum = shaper_quantum(worker->shared->shaper, kind, gate);
-
-			if (packet->frame_count > 1 && packet->wire_size > quantum)
-				cut(worker, packet, quantum, &pieces);
-			else
-				packet_list_append(&pieces, packet);
-			offer(worker, &pieces, kind, gate, &out, next);
-		}
+	batch_move(out.packets, batch->packets, passed);
+	out.count = passed;
+	for (unsigned i = passed; i < batch->count; i++) {
+		shape_one(worker, batch->packets[i], kind, &out, next);
 		if (batch_full(&out)) {
 			next(worker, &out);
 			batch_init(&out);
