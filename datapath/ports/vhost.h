@@ -22,7 +22,9 @@
 struct vhost_queue {
 	int wait_fd; /* an epoll instance: the guest's kicks, and wake_fd */
 	int wake_fd; /* an eventfd */
-	bool told;   /* the worker's: kicks are asked for */
+	/* The worker's: */
+	bool told;     /* kicks are asked for */
+	uint32_t left; /* descriptors that were there when it last woke itself for them */
 };
 
 struct vhost_port {

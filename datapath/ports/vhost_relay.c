@@ -14,10 +14,11 @@
  * (QEMU, docs/interop/vhost-user.rst). The library takes no more than the largest of them, a table
  * of memory regions or a device's configuration of 256 octets.
  */
-#define HEADER_SIZE   12u
-#define PAYLOAD_MAX   1024u
-#define FDS_MAX	      16u
-#define EVENTS_A_TURN 64u
+#define HEADER_SIZE    12u
+#define PAYLOAD_MAX    1024u
+#define FDS_MAX	       16u
+#define SET_VRING_CALL 13u /* a request: the eventfd by which the guest is interrupted */
+#define EVENTS_A_TURN  64u
 
 struct vhost_relay {
 	struct proto_ref port;
@@ -202,11 +203,26 @@ static int whole_size(const struct vhost_relay *relay, size_t *size)
 	return 0;
 }
 
+/*
+ * Workers write to the descriptor by which a guest is interrupted: one that blocks would stop them.
+ * (A frontend that means harm can take the flag away again.)
+ */
+static void unblock_call(struct vhost_relay *relay)
+{
+	uint32_t request;
+
+	memcpy(&request, relay->message, sizeof(request));
+	for (unsigned i = 0; request == SET_VRING_CALL && i < relay->fd_count; i++)
+		fcntl(relay->fds[i], F_SETFL, fcntl(relay->fds[i], F_GETFL) | O_NONBLOCK);
+}
+
 /* Passes a whole message on, or waits until the library has room for it. */
 static int pass_in(struct vhost_relay *relay)
 {
-	int error = send_message(relay, relay->inner);
+	int error;
 
+	unblock_call(relay);
+	error = send_message(relay, relay->inner);
 	if (error == -EAGAIN) {
 		error = watch(relay, EPOLL_CTL_MOD, relay->outer, 0);
 		return error < 0 ? error

@@ -74,14 +74,17 @@ int vhost_receive(struct port *port, unsigned queue, struct receiver *receiver, 
 		while (!batch_full(batch) && receive_ring(device, ring, slots, batch))
 			more = true;
 	}
-	return more || batch->count > 0 ? PORT_MORE : PORT_POLL;
+	if (!more && batch->count == 0)
+		return PORT_POLL;
+	vhost->queues[queue].left = 0;
+	return PORT_MORE;
 }
 
 void vhost_rest(struct port *port, unsigned queue)
 {
 	struct vhost_port *vhost = port->private;
 	int device = __atomic_load_n(&vhost->device, __ATOMIC_ACQUIRE);
-	bool left = false;
+	uint32_t left = 0;
 
 	vhost->queues[queue].told = true;
 	if (device < 0)
@@ -92,10 +95,12 @@ void vhost_rest(struct port *port, unsigned queue)
 		if (!__atomic_load_n(&vhost->enabled[ring], __ATOMIC_RELAXED))
 			break;
 		rte_vhost_enable_guest_notification(device, (uint16_t)ring, 1);
-		left |= rte_vhost_rx_queue_count(device, (uint16_t)ring) > 0;
+		left += rte_vhost_rx_queue_count(device, (uint16_t)ring);
 	}
-	if (left)
+	/* What is there and cannot be received, since the ring is broken, is looked at once. */
+	if (left != vhost->queues[queue].left && left > 0)
 		vhost_wake(&vhost->queues[queue]);
+	vhost->queues[queue].left = left;
 }
 
 static void point(struct rte_mbuf *mbuf, const void *data, uint32_t size)

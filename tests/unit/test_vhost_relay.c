@@ -268,6 +268,28 @@ static void test_descriptors(void **state)
 	assert_int_equal(open_fds(), before - 1); /* the relay's inner end */
 }
 
+/* A worker writes to it, and must not wait for a frontend. */
+static void test_call_does_not_block(void **state)
+{
+	struct fixture *fixture = *state;
+	uint8_t message[HEADER_SIZE + 8];
+	int ends[2], got[32];
+
+	assert_int_equal(pipe(ends), 0);
+	for (uint32_t request = 12; request <= 13; request++) {
+		make_message(message, request, 8);
+		assert_int_equal(
+			send_with_fds(fixture->frontend, message, sizeof(message), &ends[1], 1),
+			sizeof(message));
+		serve();
+		assert_int_equal(receive_fds(fixture->library, got), 1);
+		assert_int_equal((fcntl(got[0], F_GETFL) & O_NONBLOCK) != 0, request == 13);
+		close(got[0]);
+	}
+	close(ends[0]);
+	close(ends[1]);
+}
+
 /* Descriptors that came with half a message do not outlive the connection. */
 static void test_descriptors_of_half(void **state)
 {
@@ -337,6 +359,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_frontend_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_library_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_call_does_not_block, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_descriptors_of_half, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_library_is_slow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_frontend_does_not_read, setup, teardown),
