@@ -188,7 +188,7 @@ bool reconcile_ports_work(struct reconcile *reconcile, uint64_t nanoseconds);
 /* Opens queues that an attached port lacks, and lets go of what is too much. */
 void reconcile_port_fit(struct reconcile *reconcile, struct reconcile_port *state,
 			const struct links_port *wanted);
-/* Moves everything that waits to the list of work. */
+/* Moves what waits to the list of work, but for what is known to wait for the same still. */
 void reconcile_ports_retry(struct reconcile *reconcile);
 /* Takes descriptors as the port's: just opened, its own, or handed back and checked. */
 void reconcile_port_attach(struct reconcile *reconcile, struct reconcile_port *state,
@@ -259,6 +259,9 @@ void reconcile_pcap_free(struct reconcile_port *state);
 /* Finds the port's frontend, if it has no connection and a datapath can have one. */
 void reconcile_vhost_work(struct reconcile *reconcile, struct reconcile_port *state,
 			  const struct model_port *port);
+/* Whether nothing has changed for a port that waits: asked often, and in rounds of all. */
+bool reconcile_vhost_still_waits(const struct reconcile *reconcile, struct reconcile_port *state,
+				 struct vhost_round *round);
 /* Whether a connection could be had now. Returns 0, or -EAGAIN and the reason to wait. */
 int reconcile_vhost_look(const struct reconcile *reconcile, const struct model_port *port,
 			 char reason[MODEL_TEXT_SIZE]);

@@ -119,10 +119,14 @@ bool reconcile_ports_work(struct reconcile *reconcile, uint64_t nanoseconds)
 
 void reconcile_ports_retry(struct reconcile *reconcile)
 {
-	struct reconcile_port *state;
+	struct reconcile_port *state = TAILQ_FIRST(&reconcile->waiting), *next;
+	struct vhost_round round = {0};
 
-	while ((state = TAILQ_FIRST(&reconcile->waiting)) != NULL)
-		reconcile_port_move(reconcile, state, RECONCILE_LIST_WORK);
+	for (; state != NULL; state = next) {
+		next = TAILQ_NEXT(state, entry);
+		if (!reconcile_vhost_still_waits(reconcile, state, &round))
+			reconcile_port_move(reconcile, state, RECONCILE_LIST_WORK);
+	}
 }
 
 void reconcile_port_attach(struct reconcile *reconcile, struct reconcile_port *state,

@@ -28,8 +28,10 @@ struct reconcile_vhost {
 	uint32_t incarnation; /* of the port that it is for */
 	char path[MODEL_SOCKET_SIZE];
 	bool server;
-	int fd;	   /* a connection that is ours still; else -1 */
-	bool told; /* the transaction under way gives it away */
+	int fd;			  /* a connection that is ours still; else -1 */
+	bool told;		  /* the transaction under way gives it away */
+	int error;		  /* why there is none; 0: not known */
+	struct vhost_place place; /* where the socket was looked at, with the same result */
 	struct vhost_listener listener;
 	struct event *acceptable; /* somebody connects; there while we listen */
 };
@@ -66,6 +68,8 @@ void reconcile_vhost_work(struct reconcile *reconcile, struct reconcile_port *st
 		return;
 	if (result == 0 && waits == NULL)
 		result = find_frontend(reconcile, vhost);
+	vhost->error = result < 0 ? result : 0;
+	vhost->place.inode = 0;
 	if (result < 0) {
 		vhost_sockets_explain(port->socket, port->server, result, state->reason,
 				      sizeof(state->reason));
@@ -80,6 +84,23 @@ void reconcile_vhost_work(struct reconcile *reconcile, struct reconcile_port *st
 		sent_mark(reconcile->sent, SENT_PORT, port->ref.index);
 	}
 	reconcile_port_log(port, former, state->reason);
+}
+
+bool reconcile_vhost_still_waits(const struct reconcile *reconcile, struct reconcile_port *state,
+				 struct vhost_round *round)
+{
+	struct reconcile_vhost *vhost = state->vhost;
+
+	if (vhost == NULL)
+		return false;
+	if (vhost->server && vhost->error == -EAGAIN)
+		return event_pending(vhost->acceptable, EV_READ, NULL) &&
+		       (vhost_round_unchanged(round, vhost->path, &vhost->place) ||
+			vhost_listener_stands(&vhost->listener, vhost->path));
+	if (vhost->server || (vhost->error != -ENOENT && vhost->error != -ECONNREFUSED))
+		return false;
+	return vhost_round_unchanged(round, vhost->path, &vhost->place) ||
+	       vhost_sockets_probe(&reconcile->vhost_sockets, vhost->path) == vhost->error;
 }
 
 int reconcile_vhost_look(const struct reconcile *reconcile, const struct model_port *port,
@@ -234,6 +255,7 @@ static void end_connection(struct reconcile *reconcile, struct reconcile_port *s
 		close(vhost->fd);
 	vhost->fd = -1;
 	vhost->told = false;
+	vhost->error = 0;
 	if (state->attachment != 0)
 		sent_mark(reconcile->sent, SENT_PORT, state->link.ref.index);
 	state->attachment = 0;

@@ -22,6 +22,7 @@
 static int connect_to(int fd, const char *path);
 static int address_of(struct sockaddr_un *address, const char *path);
 static int option_of(int fd, int option);
+static void look_at_directory(const char *path, size_t size, struct vhost_place *place);
 static bool same_file(const char *a, const char *b);
 static int open_directory(const char *path, const char **name);
 static int clear_place(const struct vhost_sockets *sockets, int directory, const char *name);
@@ -72,6 +73,30 @@ int vhost_sockets_connect(const struct vhost_sockets *sockets, const char *path)
 		return fd;
 	close(fd);
 	return error;
+}
+
+bool vhost_round_unchanged(struct vhost_round *round, const char *path, struct vhost_place *place)
+{
+	size_t size = (size_t)(strrchr(path, '/') - path);
+	struct stat file;
+	bool same;
+
+	if (round->path == NULL || round->directory_size != size ||
+	    memcmp(round->path, path, size) != 0)
+		look_at_directory(path, size, &round->place);
+	round->path = path;
+	round->directory_size = size;
+	same = place->inode != 0 && place->inode == round->place.inode &&
+	       place->device == round->place.device &&
+	       place->changed.tv_sec == round->place.changed.tv_sec &&
+	       place->changed.tv_nsec == round->place.changed.tv_nsec;
+	if (same)
+		return true;
+	*place = round->place;
+	/* What a link leads to comes and goes elsewhere. */
+	if (place->inode != 0 && lstat(path, &file) == 0 && S_ISLNK(file.st_mode))
+		place->inode = 0;
+	return false;
 }
 
 /* A hypervisor may have named its socket from a directory that nobody knows here. */
@@ -208,6 +233,23 @@ static int option_of(int fd, int option)
 	socklen_t size = sizeof(value);
 
 	return getsockopt(fd, SOL_SOCKET, option, &value, &size) < 0 ? -1 : value;
+}
+
+/* The kernel's time stamps are coarse: a change may follow another at the same time. */
+static void look_at_directory(const char *path, size_t size, struct vhost_place *place)
+{
+	char directory[PATH_MAX_SIZE];
+	struct timespec now;
+	struct stat status;
+
+	memset(place, 0, sizeof(*place));
+	snprintf(directory, sizeof(directory), "%.*s/", (int)size, path);
+	clock_gettime(CLOCK_REALTIME, &now);
+	if (stat(directory, &status) < 0 || status.st_mtim.tv_sec + 1 >= now.tv_sec)
+		return;
+	place->device = status.st_dev;
+	place->inode = status.st_ino;
+	place->changed = status.st_mtim;
 }
 
 static bool same_file(const char *a, const char *b)

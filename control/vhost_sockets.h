@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <time.h>
 
 struct vhost_sockets {
 	int probe; /* tells whether somebody listens, without a sign to them; -1: not open */
@@ -23,6 +24,24 @@ struct vhost_listener {
 	int fd; /* -1: none */
 	dev_t device;
 	ino_t inode;
+};
+
+/* A directory as it was at some time; inode 0: not known. */
+struct vhost_place {
+	dev_t device;
+	ino_t inode;
+	struct timespec changed;
+};
+
+/*
+ * One round of looks at directories, which looks at neighbours' once. Begins as {0}. A socket's
+ * file can neither come, go nor change hands without a trace in its directory, so that a thousand
+ * that are waited for cost no more than their directories.
+ */
+struct vhost_round {
+	const char *path; /* of the last that was asked for, as far as its directory; or NULL */
+	size_t directory_size;
+	struct vhost_place place;
 };
 
 /* Returns 0 or a negative errno. */
@@ -41,6 +60,13 @@ int vhost_sockets_probe(const struct vhost_sockets *sockets, const char *path);
  * (whoever listens has enough to accept).
  */
 int vhost_sockets_connect(const struct vhost_sockets *sockets, const char *path);
+
+/*
+ * Whether the directory of the path is as it was when *place was taken. If not, *place is what it
+ * is now, for who looks at the file after that; not known while it changed within the last second.
+ * The paths of a round must live as long as it.
+ */
+bool vhost_round_unchanged(struct vhost_round *round, const char *path, struct vhost_place *place);
 
 /* Whether a descriptor is a connection with the port's frontend, as far as the kernel tells. */
 bool vhost_sockets_match(int fd, const char *path, bool server);

@@ -286,6 +286,78 @@ static void takes_the_longest_names(void **state)
 	assert_int_equal(vhost_sockets_connect(&fixture->sockets, path), -ENAMETOOLONG);
 }
 
+static void age(const char *path, time_t seconds)
+{
+	struct timespec times[2] = {{0}, {0}};
+
+	clock_gettime(CLOCK_REALTIME, &times[1]);
+	times[1].tv_sec -= seconds;
+	assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+static bool is_unchanged(const char *path, struct vhost_place *place)
+{
+	struct vhost_round round = {0};
+
+	return vhost_round_unchanged(&round, path, place);
+}
+
+static void sees_what_changes_in_a_directory(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vhost_place place = {0};
+
+	/* It changed just now: another change might leave no trace. */
+	assert_false(is_unchanged(fixture->path, &place));
+	assert_false(is_unchanged(fixture->path, &place));
+	age(fixture->dir, 10);
+	assert_false(is_unchanged(fixture->path, &place));
+	assert_true(is_unchanged(fixture->path, &place));
+	assert_true(is_unchanged(fixture->path, &place));
+	make_file(fixture->path);
+	assert_false(is_unchanged(fixture->path, &place));
+	age(fixture->dir, 10);
+	assert_false(is_unchanged(fixture->path, &place));
+	assert_true(is_unchanged(fixture->path, &place));
+	unlink(fixture->path);
+	assert_false(is_unchanged(fixture->path, &place));
+	/* In the future, by a clock that was put back. */
+	age(fixture->dir, -1000);
+	assert_false(is_unchanged(fixture->path, &place));
+	assert_false(is_unchanged(fixture->path, &place));
+	/* What a link leads to is elsewhere. */
+	assert_int_equal(symlink("/nowhere/vm", fixture->path), 0);
+	age(fixture->dir, 10);
+	assert_false(is_unchanged(fixture->path, &place));
+	assert_false(is_unchanged(fixture->path, &place));
+	assert_false(is_unchanged("/nowhere/vm", &place));
+	assert_false(is_unchanged("/nowhere/vm", &place));
+}
+
+/* Within a round, of one directory after the other. */
+static void looks_at_directories_by_turns(void **state)
+{
+	struct fixture *fixture = *state;
+	struct vhost_place a = {0}, b = {0}, root = {0};
+	struct vhost_round round = {0};
+
+	age(fixture->dir, 10);
+	assert_false(vhost_round_unchanged(&round, fixture->path, &a));
+	assert_false(vhost_round_unchanged(&round, fixture->other, &b));
+	(void)vhost_round_unchanged(&round, "/vm", &root);
+	assert_memory_equal(&a, &b, sizeof(a));
+	assert_int_not_equal(a.inode, 0);
+	assert_int_not_equal(a.inode, root.inode);
+	memset(&round, 0, sizeof(round));
+	assert_true(vhost_round_unchanged(&round, fixture->path, &a));
+	(void)vhost_round_unchanged(&round, "/vm", &root);
+	assert_true(vhost_round_unchanged(&round, fixture->other, &b));
+	/* What was seen in a round holds for it. */
+	make_file(fixture->path);
+	assert_true(vhost_round_unchanged(&round, fixture->path, &a));
+	assert_false(is_unchanged(fixture->path, &a));
+}
+
 static void knows_its_connections(void **state)
 {
 	struct fixture *fixture = *state;
@@ -346,10 +418,16 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-		TEST(connects_to_who_listens),	TEST(waits_for_nobody),
-		TEST(connects_to_nothing_else), TEST(accepts_who_connects),
-		TEST(replaces_what_it_left),	TEST(replaces_nothing_else),
-		TEST(takes_the_longest_names),	TEST(knows_its_connections),
+		TEST(connects_to_who_listens),
+		TEST(waits_for_nobody),
+		TEST(connects_to_nothing_else),
+		TEST(accepts_who_connects),
+		TEST(replaces_what_it_left),
+		TEST(replaces_nothing_else),
+		TEST(takes_the_longest_names),
+		TEST(sees_what_changes_in_a_directory),
+		TEST(looks_at_directories_by_turns),
+		TEST(knows_its_connections),
 		TEST(explains_itself),
 	};
 

@@ -27,6 +27,9 @@ int vhost_listen(const char *path);
 int vhost_connect(const char *path);
 int vhost_accept(struct fixture *fixture, int listener);
 
+/* Nothing has happened there for a while. */
+void vhost_age_directory(void);
+
 void vhost_expect_up(struct fixture *fixture, const char *name);
 /* Works until the port waits for this. */
 __attribute__((format(printf, 3, 4))) void vhost_expect_waiting(struct fixture *fixture,
