@@ -145,6 +145,8 @@ void reconcile_device_reported(struct reconcile *reconcile, const struct proto_d
 	for (c = device->text; *c != '\0'; c++)
 		if (*c < ' ' || *c > '~')
 			*c = '?';
+	if (!reconcile->met)
+		return; /* all ports of DPDK are looked at when it is */
 	reconcile_port_queue(reconcile, report->port.index);
 	reconcile_schedule(reconcile);
 }
