@@ -20,9 +20,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/reconcile_internal.h"
+
+/* A frontend that is refused, or that refuses, over and over shall not fill logs. */
+#define BRIEF	   1000000000u /* ns: a connection that ends before did not last */
+#define BRIEF_MANY 4u
+#define REST	   2000000000u /* ns: until the next is tried after so many */
 
 struct reconcile_vhost {
 	uint32_t incarnation; /* of the port that it is for */
@@ -32,6 +38,9 @@ struct reconcile_vhost {
 	bool told;		  /* the transaction under way gives it away */
 	int error;		  /* why there is none; 0: not known */
 	struct vhost_place place; /* where the socket was looked at, with the same result */
+	uint64_t since;		  /* when the connection was found, ns */
+	uint32_t brief_count;	  /* connections in a row that did not last */
+	uint64_t not_before;	  /* until then nothing is tried, ns */
 	struct vhost_listener listener;
 	struct event *acceptable; /* somebody connects; there while we listen */
 };
@@ -43,6 +52,7 @@ static void end_connection(struct reconcile *reconcile, struct reconcile_port *s
 static int stand(struct reconcile *reconcile, struct reconcile_port *state);
 static void lie_down(struct reconcile_vhost *vhost, bool remove);
 static int find_frontend(const struct reconcile *reconcile, struct reconcile_vhost *vhost);
+static uint64_t now(void);
 static void on_acceptable(evutil_socket_t fd, short what, void *context);
 
 void reconcile_vhost_work(struct reconcile *reconcile, struct reconcile_port *state,
@@ -79,6 +89,8 @@ void reconcile_vhost_work(struct reconcile *reconcile, struct reconcile_port *st
 		reconcile_port_move(reconcile, state, RECONCILE_LIST_AWAY);
 	} else {
 		vhost->fd = result;
+		vhost->since = now();
+		vhost->not_before = 0;
 		state->attachment = ++reconcile->last_attachment;
 		state->reason[0] = '\0';
 		sent_mark(reconcile->sent, SENT_PORT, port->ref.index);
@@ -93,6 +105,8 @@ bool reconcile_vhost_still_waits(const struct reconcile *reconcile, struct recon
 
 	if (vhost == NULL)
 		return false;
+	if (vhost->not_before != 0 && now() < vhost->not_before)
+		return true;
 	if (vhost->server && vhost->error == -EAGAIN)
 		return event_pending(vhost->acceptable, EV_READ, NULL) &&
 		       (vhost_round_unchanged(round, vhost->path, &vhost->place) ||
@@ -200,12 +214,15 @@ void reconcile_vhost_lost(struct reconcile *reconcile, struct reconcile_port *st
 {
 	const struct model_port *port =
 		model_port_by_index(reconcile->model, state->link.ref.index);
+	struct reconcile_vhost *vhost = state->vhost;
 
-	if (state->attachment == 0 || state->vhost->fd >= 0)
+	if (state->attachment == 0 || vhost->fd >= 0)
 		return;
 	end_connection(reconcile, state);
-	snprintf(state->reason, sizeof(state->reason), "the connection over %s ended",
-		 state->vhost->path);
+	vhost->brief_count = now() - vhost->since < BRIEF ? vhost->brief_count + 1 : 0;
+	if (vhost->brief_count >= BRIEF_MANY)
+		vhost->not_before = now() + REST;
+	snprintf(state->reason, sizeof(state->reason), "the connection over %s ended", vhost->path);
 	/* Not at once: it might end again and again. */
 	reconcile_port_move(reconcile, state, RECONCILE_LIST_WAITING);
 	if (port != NULL)
@@ -244,6 +261,8 @@ static void begin(struct reconcile_vhost *vhost, const struct model_port *port)
 	vhost->incarnation = port->ref.incarnation;
 	vhost->server = port->server;
 	memcpy(vhost->path, port->socket, sizeof(vhost->path));
+	vhost->brief_count = 0;
+	vhost->not_before = 0;
 }
 
 /* Here, and in the datapath as soon as it hears of it. */
@@ -300,6 +319,14 @@ static int find_frontend(const struct reconcile *reconcile, struct reconcile_vho
 	if (fd == -EAGAIN)
 		event_add(vhost->acceptable, NULL);
 	return fd;
+}
+
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
 static void on_acceptable(evutil_socket_t fd, short what, void *context)
