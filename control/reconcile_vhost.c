@@ -17,6 +17,7 @@
 
 #include <errno.h>
 #include <event2/event.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,14 @@ void reconcile_vhost_told(struct reconcile *reconcile, struct reconcile_port *st
 	reconcile->vhost_told = true;
 }
 
+/* Whether either side has ended a connection: of the datapath's word for it nobody knows which. */
+static bool has_ended(int fd)
+{
+	struct pollfd look = {.fd = fd};
+
+	return poll(&look, 1, 0) > 0 && (look.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 /* What was refused is ours still, and is sent again. */
 void reconcile_vhost_replied(struct reconcile *reconcile, bool committed)
 {
@@ -160,14 +169,18 @@ void reconcile_vhost_replied(struct reconcile *reconcile, bool committed)
 	for (i = 0; reconcile->vhost_told && i < reconcile->port_capacity; i++) {
 		struct reconcile_vhost *vhost =
 			reconcile->ports[i] == NULL ? NULL : reconcile->ports[i]->vhost;
+		bool ended;
 
 		if (vhost == NULL || !vhost->told)
 			continue;
 		vhost->told = false;
 		if (!committed)
 			continue;
+		ended = has_ended(vhost->fd);
 		close(vhost->fd);
 		vhost->fd = -1;
+		if (ended)
+			reconcile_vhost_lost(reconcile, reconcile->ports[i]);
 	}
 	reconcile->vhost_told = false;
 }

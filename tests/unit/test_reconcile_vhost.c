@@ -201,6 +201,31 @@ static void sends_again_what_was_refused(void **state)
 	close(listener);
 }
 
+/* The hypervisor goes between the datapath's word that the port is lost and its reply. */
+static void notices_what_ends_before_the_reply(void **state)
+{
+	struct fixture *fixture = *state;
+	int listener = vhost_listen(vhost_path_a), frontend;
+
+	vhost_put_port(fixture, "vm", vhost_path_a, false);
+	fixture_start(fixture);
+	fixture_greet(fixture);
+	fixture_hear(fixture, PROTO_HANDBACK_REQUEST);
+	fixture_say_nothing(fixture, PROTO_HANDBACK_END);
+	fixture_hear(fixture, PROTO_COMMIT);
+	close(vhost_accept(fixture, listener));
+	vhost_say_lost(fixture, 0, 3);
+	fixture_reply(fixture, 0, "");
+	vhost_expect_waiting(fixture, "vm", "the connection over %s ended", vhost_path_a);
+	/* And finds the next one. */
+	fixture_hear(fixture, PROTO_COMMIT);
+	frontend = vhost_accept(fixture, listener);
+	fixture_reply(fixture, 0, "");
+	vhost_expect_up(fixture, "vm");
+	close(frontend);
+	close(listener);
+}
+
 static void connects_anew_for_another_datapath(void **state)
 {
 	struct fixture *fixture = *state;
@@ -372,11 +397,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, vhost_set_up, vhost_tear_down)
-		TEST(gives_a_connection_away),	    TEST(connects_when_somebody_comes),
-		TEST(connects_anew_after_a_loss),   TEST(rests_from_what_does_not_last),
-		TEST(sends_again_what_was_refused), TEST(connects_anew_for_another_datapath),
-		TEST(takes_what_is_handed_back),    TEST(asks_the_same_datapath_who_is_there),
-		TEST(leaves_what_it_does_not_know), TEST(refuses_what_is_not_its_connection),
+		TEST(gives_a_connection_away),
+		TEST(connects_when_somebody_comes),
+		TEST(connects_anew_after_a_loss),
+		TEST(rests_from_what_does_not_last),
+		TEST(sends_again_what_was_refused),
+		TEST(connects_anew_for_another_datapath),
+		TEST(takes_what_is_handed_back),
+		TEST(asks_the_same_datapath_who_is_there),
+		TEST(leaves_what_it_does_not_know),
+		TEST(refuses_what_is_not_its_connection),
+		TEST(notices_what_ends_before_the_reply),
 	};
 
 	return fixture_isolate() ? cmocka_run_group_tests(tests, NULL, NULL) : FIXTURE_SKIPPED;
