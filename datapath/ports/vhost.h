@@ -22,9 +22,7 @@
 struct vhost_queue {
 	int wait_fd; /* an epoll instance: the guest's kicks, and wake_fd */
 	int wake_fd; /* an eventfd */
-	/* The worker's: */
-	bool told;     /* kicks are asked for */
-	uint32_t left; /* descriptors that were there when it last woke itself for them */
+	bool told;   /* the worker's: kicks are asked for */
 };
 
 struct vhost_port {

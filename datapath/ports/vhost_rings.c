@@ -36,71 +36,75 @@ static bool receive_ring(int device, uint32_t ring, struct mbuf_slots *slots, st
 	return count == wanted;
 }
 
-/* The guest need not kick from here on, and what it kicked before is forgotten. */
-static void stop_telling(struct vhost_port *vhost, unsigned queue, int device)
+/* Asks for kicks on the rings of a queue, or not. */
+static void ask_for_kicks(struct vhost_port *vhost, unsigned queue, int device, int wanted)
+{
+	uint32_t pair = queue;
+
+	vhost->queues[queue].told = wanted != 0;
+	for (; device >= 0 && pair < VHOST_PAIRS_MAX; pair += vhost->port->receive_count) {
+		uint32_t ring = VHOST_RING_FROM_GUEST(pair);
+
+		if (!__atomic_load_n(&vhost->enabled[ring], __ATOMIC_RELAXED))
+			break;
+		rte_vhost_enable_guest_notification(device, (uint16_t)ring, wanted);
+	}
+}
+
+/* Forgets the events that there were: what they told of is looked at next. */
+static void forget_events(const struct vhost_queue *queue)
 {
 	struct epoll_event events[8];
 
-	vhost->queues[queue].told = false;
-	while (epoll_wait(vhost->queues[queue].wait_fd, events, 8, 0) == 8)
+	while (epoll_wait(queue->wait_fd, events, 8, 0) == 8)
 		continue;
-	if (device < 0)
-		return;
+}
+
+/* Receives from the rings of a queue, until the batch is full. */
+static void receive_rings(struct vhost_port *vhost, unsigned queue, int device,
+			  struct mbuf_slots *slots, struct batch *batch)
+{
 	for (uint32_t pair = queue; pair < VHOST_PAIRS_MAX; pair += vhost->port->receive_count) {
 		uint32_t ring = VHOST_RING_FROM_GUEST(pair);
 
 		if (!__atomic_load_n(&vhost->enabled[ring], __ATOMIC_RELAXED))
 			break;
-		rte_vhost_enable_guest_notification(device, (uint16_t)ring, 0);
+		while (!batch_full(batch) && receive_ring(device, ring, slots, batch))
+			continue;
 	}
 }
 
+/*
+ * While kicks are asked for, the rings are looked at once an event: when there is nothing, it is
+ * left to the next one.
+ */
 int vhost_receive(struct port *port, unsigned queue, struct receiver *receiver, struct batch *batch)
 {
 	struct vhost_port *vhost = port->private;
 	int device = __atomic_load_n(&vhost->device, __ATOMIC_ACQUIRE);
 	struct mbuf_slots *slots = mbuf_slots_of(receiver);
-	bool more = false;
+	uint32_t dropped = receiver->dropped_frames;
+	bool told = vhost->queues[queue].told;
 
-	if (vhost->queues[queue].told)
-		stop_telling(vhost, queue, device);
-	if (device < 0 || slots == NULL)
-		return PORT_POLL;
-	for (uint32_t pair = queue; pair < VHOST_PAIRS_MAX; pair += port->receive_count) {
-		uint32_t ring = VHOST_RING_FROM_GUEST(pair);
-
-		if (!__atomic_load_n(&vhost->enabled[ring], __ATOMIC_RELAXED))
-			break;
-		while (!batch_full(batch) && receive_ring(device, ring, slots, batch))
-			more = true;
-	}
-	if (!more && batch->count == 0)
-		return PORT_POLL;
-	vhost->queues[queue].left = 0;
+	if (told)
+		forget_events(&vhost->queues[queue]);
+	if (device >= 0 && slots != NULL)
+		receive_rings(vhost, queue, device, slots, batch);
+	if (batch->count == 0 && receiver->dropped_frames == dropped)
+		return told ? PORT_DRAINED : PORT_POLL;
+	if (told)
+		ask_for_kicks(vhost, queue, device, 0);
 	return PORT_MORE;
 }
 
+/* An event of its own has the worker look once more, at what came before kicks were asked for. */
 void vhost_rest(struct port *port, unsigned queue)
 {
 	struct vhost_port *vhost = port->private;
 	int device = __atomic_load_n(&vhost->device, __ATOMIC_ACQUIRE);
-	uint32_t left = 0;
 
-	vhost->queues[queue].told = true;
-	if (device < 0)
-		return;
-	for (uint32_t pair = queue; pair < VHOST_PAIRS_MAX; pair += port->receive_count) {
-		uint32_t ring = VHOST_RING_FROM_GUEST(pair);
-
-		if (!__atomic_load_n(&vhost->enabled[ring], __ATOMIC_RELAXED))
-			break;
-		rte_vhost_enable_guest_notification(device, (uint16_t)ring, 1);
-		left += rte_vhost_rx_queue_count(device, (uint16_t)ring);
-	}
-	/* What is there and cannot be received, since the ring is broken, is looked at once. */
-	if (left != vhost->queues[queue].left && left > 0)
-		vhost_wake(&vhost->queues[queue]);
-	vhost->queues[queue].left = left;
+	ask_for_kicks(vhost, queue, device, 1);
+	vhost_wake(&vhost->queues[queue]);
 }
 
 static void point(struct rte_mbuf *mbuf, const void *data, uint32_t size)
