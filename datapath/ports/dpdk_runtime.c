@@ -55,7 +55,7 @@ static int make_directories(int root, const char *path)
 
 static int make_file(int root, const char *path, const char *content)
 {
-	int fd = openat(root, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0444);
+	int fd = openat(root, path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 	ssize_t written;
 
 	if (fd < 0)

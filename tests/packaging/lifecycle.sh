@@ -12,6 +12,7 @@ lifecycle() {
 	lifecycle_deaths
 	lifecycle_restarts
 	lifecycle_access
+	lifecycle_guests
 	lifecycle_journal
 }
 
@@ -91,6 +92,32 @@ lifecycle_configured() {
 			>/dev/null 2>&1; echo $?)"
 	check_is "it says what it waits for" "no namespace w3" \
 		"$(installed_ctl --json port show acme/w3 | jq -r .status.reason)"
+}
+
+# The units let a guest be served, and a device be opened by a datapath that is started again for it.
+lifecycle_guests() {
+	local pid
+	if installed_ctl --wait 0 port add acme/vm --type vhost-user --segment web --socket /run/vm.sock --server 2>&1 |
+		grep -q libdpdk-dev; then
+		echo "NOTE guests and devices: the datapath was built without DPDK"
+		return
+	fi
+	check "a frontend gets an answer" machine_run python3 -c '
+import socket, struct
+connection = socket.socket(socket.AF_UNIX)
+connection.settimeout(5)
+connection.connect("/run/vm.sock")
+connection.send(struct.pack("=III", 1, 1, 0))  # GET_FEATURES
+request, flags, size = struct.unpack("=III", connection.recv(12))
+assert (request, flags & 4, size) == (1, 4, 8), (request, flags, size)'
+	pid=$(unit_says datapath MainPID)
+	check "a port on a device of DPDK" installed_ctl --wait 10 port add acme/null --type dpdk --segment web \
+		--dev net_null0
+	check_not "has the datapath started again" test "$(unit_says datapath MainPID)" = "$pid"
+	check "it forwards" wait_until 5 installed_ping
+	check "both ports go" installed_ctl --wait 10 port del acme/vm
+	check "both ports go" installed_ctl --wait 10 port del acme/null
+	check_not "the socket is gone" machine_run test -e /run/vm.sock
 }
 
 # daemons_die KIND...: all at one moment.
