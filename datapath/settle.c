@@ -370,6 +370,7 @@ void settle_queues_added(struct switch_state *state, const struct config *config
 /* Which entries go when `former` becomes `config`. */
 struct fdb_change {
 	const struct config *former, *config;
+	const struct transaction *transaction;
 	bool whole;
 };
 
@@ -381,6 +382,9 @@ static bool keep_entry(void *context, uint64_t key, uint64_t value)
 	uint32_t index = destination & FDB_INDEX_MASK;
 	bool peer = (destination & FDB_TO_PEER) != 0;
 
+	if ((value & FDB_FLAG_STATIC) != 0 &&
+	    transaction_sets(change->transaction, key, destination))
+		return true;
 	if ((change->whole && (value & FDB_FLAG_STATIC) != 0) ||
 	    !fits(change->config, segment, destination))
 		return false;
@@ -411,7 +415,7 @@ static bool loses(const struct config *former, const struct config *config)
 void settle_fdb(struct switch_state *state, const struct config *former,
 		const struct config *config, bool whole)
 {
-	struct fdb_change change = {former, config, whole};
+	struct fdb_change change = {former, config, &state->transaction, whole};
 
 	if (former != NULL && (whole || loses(former, config)))
 		fdb_visit(state->shared.fdb, keep_entry, &change);

@@ -387,6 +387,17 @@ static void set_limits(struct switch_state *state)
 	shaper_set_capacity(shaper, SHAPER_TENANT_RECEIVE, host->receive_capacity, now);
 }
 
+static int compare_entries(const void *a, const void *b)
+{
+	const struct staged_entry *one = a, *other = b;
+
+	if (one->key != other->key)
+		return one->key < other->key ? -1 : 1;
+	if (one->destination != other->destination)
+		return one->destination < other->destination ? -1 : 1;
+	return (int)one->removed - (int)other->removed;
+}
+
 static void set_entries(struct switch_state *state)
 {
 	struct transaction *transaction = &state->transaction;
@@ -400,6 +411,18 @@ static void set_entries(struct switch_state *state)
 		else
 			fdb_set_static(fdb, entry->key, entry->destination, boot_seconds());
 	}
+	if (transaction->entry_count > 0)
+		qsort(transaction->entries, transaction->entry_count,
+		      sizeof(transaction->entries[0]), compare_entries);
+}
+
+bool transaction_sets(const struct transaction *transaction, uint64_t key, uint32_t destination)
+{
+	const struct staged_entry wanted = {key, destination, false};
+
+	return transaction->entry_count > 0 &&
+	       bsearch(&wanted, transaction->entries, transaction->entry_count, sizeof(wanted),
+		       compare_entries) != NULL;
 }
 
 static void stop_workers(struct switch_state *state)
@@ -443,8 +466,9 @@ int transaction_commit(struct switch_state *state, uint64_t generation)
 	state->config = config;
 	settle_queues_removed(state, former, config);
 	quiet_wait(&state->shared);
-	settle_fdb(state, former, config, transaction->whole);
+	/* What stays must not be gone for a moment. */
 	set_entries(state);
+	settle_fdb(state, former, config, transaction->whole);
 	config_free(former);
 	settle_queues_added(state, config);
 	return 0;

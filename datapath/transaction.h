@@ -80,6 +80,8 @@ void switch_fini(struct switch_state *state);
  */
 int switch_message(struct switch_state *state, struct channel_message *message,
 		   struct proto_reply *reply);
+/* Whether the transaction, whose entries have been set, sets this static entry. */
+bool transaction_sets(const struct transaction *transaction, uint64_t key, uint32_t destination);
 /* Forgets a transaction that has not been committed: the control daemon is gone. */
 void switch_abort(struct switch_state *state);
 
