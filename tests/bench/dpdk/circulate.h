@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef VSWITCH_TESTS_BENCH_DPDK_CIRCULATE_H
+#define VSWITCH_TESTS_BENCH_DPDK_CIRCULATE_H
+
+/*
+ * Frames that go through a switch, from a port of a guest to others of its ports, and from there
+ * again: as many as the switch and the guest can do, and never more under way than a window, so
+ * that no queue runs over.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tests/bench/dpdk/distance.h"
+#include "tests/bench/dpdk/frames.h"
+
+#define SLICES_MAX 12000u
+
+/* From one port to `to_count` others, each of which gets a copy of every frame. */
+struct lane {
+	struct frames frames;
+	uint16_t to_first, to_count;
+	int64_t copies_away; /* sent, and not seen again */
+};
+
+struct circulation {
+	struct lane lanes[2];
+	unsigned lane_count;
+	unsigned window;  /* frames of a lane under way at most */
+	double seconds;	  /* in all */
+	uint64_t warm_up; /* frames that have to come first */
+	struct distance *distance;
+};
+
+/* What a part of the time brought. The cores' distance is measured between two parts. */
+struct slice {
+	double seconds;
+	uint64_t frames; /* that came */
+	uint64_t octets; /* of them, without FCS */
+	uint64_t lost;
+	double busy;	    /* share of the time in which the guest had something to do */
+	double nanoseconds; /* from core to core, the longer of before and after */
+};
+
+/* Returns how many slices it wrote, of at most SLICES_MAX. */
+unsigned circulate(struct circulation *circulation, struct slice *slices);
+
+#endif

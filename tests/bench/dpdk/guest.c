@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * guest [OPTION OF EAL]... -- CORE [tso]: the guest of a virtual switch, on one core; its ports are
+ * the devices that EAL is told to make (--vdev virtio_user0,path=...). Prints "ready", and does
+ * what it reads, a line at a time:
+ *
+ *     loop KEY=VALUE...	frames from port 0 to port 1, and from port 1 to port 0, for ever
+ *     flood KEY=VALUE...	broadcasts from port 0 to all other ports
+ *
+ *     seconds=N	how long (4)
+ *     window=N		frames under way in each direction (128)
+ *     size=N		octets of a frame, without FCS (60)
+ *     mss=N		TCP super-packets, to be cut into segments with so much payload (0: plain
+ * frames)
+ *     macs=N		behind each port, in turns (0: one, which is not written again for each
+ * frame)
+ *
+ * and answers with one line of JSON: {"slices": [{"seconds": …, "frames": …, "octets": …, "lost":
+ * …, "busy": …, "distance": …}, …]}: what came in each 50 ms or so, the share of the time in which
+ * it had something to do, and how many nanoseconds CORE, where the switch runs, was away
+ * (distance.h).
+ */
+
+#include <errno.h>
+#include <rte_eal.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/bench/dpdk/circulate.h"
+#include "tests/bench/dpdk/distance.h"
+#include "tests/bench/dpdk/frames.h"
+
+#define PORTS_MAX    64u
+#define MBUF_COUNT   (32u * 1024u - 1)
+#define BUFFER_SIZE  (RTE_PKTMBUF_HEADROOM + 2048u)
+#define TSO_BUFFER   (RTE_PKTMBUF_HEADROOM + 4096u)
+#define WINDOW_MAX   4096u
+#define MACS_MAX     (1u << 22)
+#define SECONDS_MAX  600.0
+#define PORTS_CIRCLE 2u
+
+struct guest {
+	struct distance *distance;
+	struct rte_mempool *pool;
+	bool tso;
+	uint16_t ports;
+	struct slice slices[SLICES_MAX];
+};
+
+static void fail(const char *what, int error)
+{
+	fprintf(stderr, "%s: %s\n", what, strerror(abs(error)));
+	exit(1);
+}
+
+static void open_port(const struct guest *guest, uint16_t port)
+{
+	struct rte_eth_conf conf = {0};
+	struct rte_eth_dev_info info;
+	int error = rte_eth_dev_info_get(port, &info);
+
+	if (guest->tso) {
+		conf.rxmode.offloads = info.rx_offload_capa &
+				       (RTE_ETH_RX_OFFLOAD_TCP_LRO | RTE_ETH_RX_OFFLOAD_TCP_CKSUM |
+					RTE_ETH_RX_OFFLOAD_UDP_CKSUM);
+		conf.txmode.offloads =
+			info.tx_offload_capa &
+			(RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
+			 RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
+	}
+	error = error < 0 ? error : rte_eth_dev_configure(port, 1, 1, &conf);
+	error = error < 0 ? error
+			  : rte_eth_rx_queue_setup(port, 0, 0, SOCKET_ID_ANY, NULL, guest->pool);
+	error = error < 0 ? error : rte_eth_tx_queue_setup(port, 0, 0, SOCKET_ID_ANY, NULL);
+	error = error < 0 ? error : rte_eth_dev_start(port);
+	if (error < 0)
+		fail("port", error);
+	rte_eth_promiscuous_enable(port);
+}
+
+struct options {
+	double seconds;
+	unsigned window, size, mss, macs;
+};
+
+/* Reads "KEY=VALUE" words. Returns false when there is something else, or too much. */
+static bool read_options(char *words, struct options *options)
+{
+	char *word, *rest;
+
+	for (word = strtok_r(words, " \n", &rest); word != NULL;
+	     word = strtok_r(NULL, " \n", &rest)) {
+		if (sscanf(word, "seconds=%lf", &options->seconds) != 1 &&
+		    sscanf(word, "window=%u", &options->window) != 1 &&
+		    sscanf(word, "size=%u", &options->size) != 1 &&
+		    sscanf(word, "mss=%u", &options->mss) != 1 &&
+		    sscanf(word, "macs=%u", &options->macs) != 1)
+			return false;
+	}
+	return options->seconds > 0 && options->seconds <= SECONDS_MAX && options->window > 0 &&
+	       options->window <= WINDOW_MAX && options->size >= FRAME_SIZE_MIN &&
+	       options->size <= FRAME_SIZE_MAX && options->macs <= MACS_MAX;
+}
+
+static void print_slices(const struct slice *slices, unsigned count)
+{
+	printf("{\"slices\": [");
+	for (unsigned i = 0; i < count; i++) {
+		const struct slice *slice = &slices[i];
+
+		printf("%s{\"seconds\": %.6f, \"frames\": %llu, \"octets\": %llu, \"lost\": %llu, "
+		       "\"busy\": %.3f, \"distance\": %.1f}",
+		       i > 0 ? ", " : "", slice->seconds, (unsigned long long)slice->frames,
+		       (unsigned long long)slice->octets, (unsigned long long)slice->lost,
+		       slice->busy, slice->nanoseconds);
+	}
+	printf("]}\n");
+}
+
+/* One lane to all other ports, or one each way between the first two. */
+static void run(struct guest *guest, bool flood, const struct options *options)
+{
+	struct circulation circulation = {.window = options->window,
+					  .lane_count = flood ? 1 : PORTS_CIRCLE,
+					  .seconds = options->seconds,
+					  .warm_up = 2ull * PORTS_CIRCLE * options->macs,
+					  .distance = guest->distance};
+
+	for (uint16_t i = 0; i < circulation.lane_count; i++)
+		circulation.lanes[i] = (struct lane){
+			.to_first = flood ? 1 : (uint16_t)(1 - i),
+			.to_count = flood ? (uint16_t)(guest->ports - 1) : 1,
+			.frames = {.pool = guest->pool,
+				   .size = options->size,
+				   .mss = options->mss,
+				   .from = i,
+				   .to = flood ? UINT16_MAX : (uint16_t)(1 - i),
+				   .macs = options->macs},
+		};
+	print_slices(guest->slices, circulate(&circulation, guest->slices));
+}
+
+static void obey(struct guest *guest, char *line)
+{
+	struct options options = {.seconds = 4, .window = 128, .size = FRAME_SIZE_MIN};
+	bool flood = strncmp(line, "flood", 5) == 0, loop = strncmp(line, "loop", 4) == 0;
+
+	if ((!flood && !loop) || !read_options(line + (flood ? 5 : 4), &options))
+		printf("{\"error\": \"what?\"}\n");
+	else
+		run(guest, flood, &options);
+	fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+	struct guest *guest = calloc(1, sizeof(*guest));
+	int used = rte_eal_init(argc, argv);
+	char line[256];
+
+	if (guest == NULL || used < 0 || argc - used < 2) {
+		fprintf(stderr, "usage: guest [OPTION OF EAL]... -- CORE [tso]\n");
+		return 2;
+	}
+	guest->distance = distance_new((unsigned)atoi(argv[used + 1]));
+	guest->tso = argc - used > 2 && strcmp(argv[used + 2], "tso") == 0;
+	guest->ports = rte_eth_dev_count_avail();
+	guest->pool = rte_pktmbuf_pool_create("frames", MBUF_COUNT, 256, 0,
+					      guest->tso ? TSO_BUFFER : BUFFER_SIZE, SOCKET_ID_ANY);
+	if (guest->pool == NULL || guest->ports < PORTS_CIRCLE || guest->ports > PORTS_MAX)
+		fail("buffers or ports", rte_errno);
+	for (uint16_t port = 0; port < guest->ports; port++)
+		open_port(guest, port);
+	puts("ready");
+	fflush(stdout);
+	while (fgets(line, sizeof(line), stdin) != NULL)
+		obey(guest, line);
+	rte_eal_cleanup();
+	free(guest);
+	return 0;
+}
