@@ -7,6 +7,7 @@ import json
 import statistics
 import sys
 
+import dpdk_picture
 import picture
 import pipeline
 import shaping_picture
@@ -41,6 +42,10 @@ def summary(samples):
     limits = [sample["limit"] for sample in samples if "limit" in sample]
     if limits:
         result["limit"] = limits[0]
+    circles = [sample["circle"] for sample in samples if "circle" in sample]
+    if circles:
+        result["circle"] = {name: statistics.median(circle[name] for circle in circles) for name in ("busy", "distance")}
+        result["circle"].update({name: sum(circle[name] for circle in circles) for name in ("far", "lost")})
     cpus = [sample["cpu"] for sample in samples if "cpu" in sample]
     if cpus:
         for name in ("cores", "machine_cores", "stolen"):
@@ -122,7 +127,7 @@ def evaluate(records):
 
 def main():
     parser = argparse.ArgumentParser()
-    for option in ("--json", "--markdown", "--png", "--shaping-png"):
+    for option in ("--json", "--markdown", "--png", "--shaping-png", "--dpdk-png"):
         parser.add_argument(option)
     options = parser.parse_args()
     results = evaluate(read_records(sys.stdin))
@@ -138,6 +143,8 @@ def main():
         picture.draw(results, options.png)
     if options.shaping_png:
         shaping_picture.draw(results, options.shaping_png)
+    if options.dpdk_png:
+        dpdk_picture.draw(results, options.dpdk_png)
 
 
 main()

@@ -15,12 +15,21 @@ SIDES = {
     "tbf": "kernel tbf",
     "htb": "kernel htb",
     "unshaped": "vswitch, unshaped",
+    "one": "vswitch, one MAC",
+    "unicast": "vswitch, unicast",
+    "testpmd": "dpdk-testpmd macswap",
+    "ovsdpdk": "Open vSwitch with DPDK",
+    "ovsdpdktso": "the same, userspace TSO",
+    "vmtap": "vswitch, guests by TAP",
+    "tap": "vswitch, TAP to TAP",
 }
 # As the bars name them.
 SHORT = {"switch": "one worker", "loop": "loop", "bridge": "bridge", "ovs": "Open vSwitch", "htb": "htb",
-         "unshaped": "unshaped"}
+         "unshaped": "unshaped", "one": "one MAC", "unicast": "unicast", "testpmd": "testpmd",
+         "ovsdpdk": "Open vSwitch", "vmtap": "guests by TAP"}
 # The upper limit is for those who read figures, not for a comparison.
-MARKDOWN_SIDES = ["switch", "switch2", "loop", "bridge", "ovs", "ovstso", "vde", "tbf", "htb", "unshaped"]
+MARKDOWN_SIDES = ["switch", "switch2", "loop", "bridge", "ovs", "ovstso", "vde", "tbf", "htb", "unshaped", "one", "unicast",
+                  "testpmd", "ovsdpdk", "ovsdpdktso", "vmtap", "tap"]
 
 
 def number(value):
@@ -72,6 +81,20 @@ def heading(run):
     return lines
 
 
+def circles(case):
+    """What the guests say of themselves: how much more they could do, and how far the switch's core was."""
+    lines = []
+    for name, side in case["sides"].items():
+        if "circle" not in side:
+            continue
+        circle = side["circle"]
+        lines.append("%s: guest busy %.0f %%, so that its own limit is %s; %.0f ns from core to core%s%s" % (
+            SIDES[name], circle["busy"] * 100, number(side["median"] / circle["busy"]), circle["distance"],
+            ", %d of %d samples of far cores" % (circle["far"], len(side["samples"])) if circle["far"] else "",
+            ", %d frames lost" % circle["lost"] if circle["lost"] else ""))
+    return lines
+
+
 def text_case(case):
     lines = ["%s, %s (%s is better)" % (case["title"], case["unit"], case["better"])]
     if case["sides"]:
@@ -87,6 +110,7 @@ def text_case(case):
         for key, what in (("limit", "is limited by"), ("disturbed", "was disturbed:")):
             if key in side:
                 lines.append("  %s %s %s" % (SIDES[name], what, side[key]))
+    lines += ["  " + circle for circle in circles(case)]
     for bar in case["bars"]:
         lines.append("  bar: %s%s: %s" % (bar_side(bar), bar_demand(bar), bar_verdict(bar)))
     return "\n".join(lines)

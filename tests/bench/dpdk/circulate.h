@@ -15,6 +15,7 @@
 #include "tests/bench/dpdk/frames.h"
 
 #define SLICES_MAX 12000u
+#define LANES_MAX  2u
 
 /* From one port to `to_count` others, each of which gets a copy of every frame. */
 struct lane {
@@ -24,7 +25,7 @@ struct lane {
 };
 
 struct circulation {
-	struct lane lanes[2];
+	struct lane lanes[LANES_MAX];
 	unsigned lane_count;
 	unsigned window;  /* frames of a lane under way at most */
 	double seconds;	  /* in all */

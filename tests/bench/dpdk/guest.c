@@ -35,14 +35,13 @@
 #include "tests/bench/dpdk/distance.h"
 #include "tests/bench/dpdk/frames.h"
 
-#define PORTS_MAX    64u
-#define MBUF_COUNT   (32u * 1024u - 1)
-#define BUFFER_SIZE  (RTE_PKTMBUF_HEADROOM + 2048u)
-#define TSO_BUFFER   (RTE_PKTMBUF_HEADROOM + 4096u)
-#define WINDOW_MAX   4096u
-#define MACS_MAX     (1u << 22)
-#define SECONDS_MAX  600.0
-#define PORTS_CIRCLE 2u
+#define PORTS_MAX   64u
+#define MBUF_COUNT  (32u * 1024u - 1)
+#define BUFFER_SIZE (RTE_PKTMBUF_HEADROOM + 2048u)
+#define TSO_BUFFER  (RTE_PKTMBUF_HEADROOM + 4096u)
+#define WINDOW_MAX  4096u
+#define MACS_MAX    (1u << 22)
+#define SECONDS_MAX 600.0
 
 struct guest {
 	struct distance *distance;
@@ -85,26 +84,52 @@ static void open_port(const struct guest *guest, uint16_t port)
 
 struct options {
 	double seconds;
-	unsigned window, size, mss, macs;
+	unsigned long window, size, mss, macs;
 };
 
-/* Reads "KEY=VALUE" words. Returns false when there is something else, or too much. */
+/* Reads "KEY=VALUE". Returns false when it is something else. */
+static bool read_option(const char *word, struct options *options)
+{
+	const struct {
+		const char *key;
+		unsigned long *value;
+	} keys[] = {{"window", &options->window},
+		    {"size", &options->size},
+		    {"mss", &options->mss},
+		    {"macs", &options->macs}};
+	const char *value = strchr(word, '=');
+	char *end;
+
+	if (value++ == NULL)
+		return false;
+	if (strncmp(word, "seconds=", 8) == 0) {
+		options->seconds = strtod(value, &end);
+		return *end == '\0';
+	}
+	for (unsigned i = 0; i < RTE_DIM(keys); i++) {
+		if (strlen(keys[i].key) != (size_t)(value - word) - 1 ||
+		    strncmp(word, keys[i].key, strlen(keys[i].key)) != 0)
+			continue;
+		*keys[i].value = strtoul(value, &end, 10);
+		return *end == '\0';
+	}
+	return false;
+}
+
+/* Returns false when there is something else, or too much. */
 static bool read_options(char *words, struct options *options)
 {
-	char *word, *rest;
+	char *rest;
 
-	for (word = strtok_r(words, " \n", &rest); word != NULL;
+	for (char *word = strtok_r(words, " \n", &rest); word != NULL;
 	     word = strtok_r(NULL, " \n", &rest)) {
-		if (sscanf(word, "seconds=%lf", &options->seconds) != 1 &&
-		    sscanf(word, "window=%u", &options->window) != 1 &&
-		    sscanf(word, "size=%u", &options->size) != 1 &&
-		    sscanf(word, "mss=%u", &options->mss) != 1 &&
-		    sscanf(word, "macs=%u", &options->macs) != 1)
+		if (!read_option(word, options))
 			return false;
 	}
 	return options->seconds > 0 && options->seconds <= SECONDS_MAX && options->window > 0 &&
 	       options->window <= WINDOW_MAX && options->size >= FRAME_SIZE_MIN &&
-	       options->size <= FRAME_SIZE_MAX && options->macs <= MACS_MAX;
+	       options->size <= FRAME_SIZE_MAX && options->mss < options->size &&
+	       options->macs <= MACS_MAX;
 }
 
 static void print_slices(const struct slice *slices, unsigned count)
@@ -122,26 +147,32 @@ static void print_slices(const struct slice *slices, unsigned count)
 	printf("]}\n");
 }
 
+static struct lane lane_of(const struct guest *guest, const struct options *options, uint16_t from,
+			   bool flood)
+{
+	return (struct lane){
+		.to_first = flood ? 1 : (uint16_t)(1 - from),
+		.to_count = flood ? (uint16_t)(guest->ports - 1) : 1,
+		.frames = {.pool = guest->pool,
+			   .size = (unsigned)options->size,
+			   .mss = (unsigned)options->mss,
+			   .from = from,
+			   .to = flood ? UINT16_MAX : (uint16_t)(1 - from),
+			   .macs = (uint32_t)options->macs},
+	};
+}
+
 /* One lane to all other ports, or one each way between the first two. */
 static void run(struct guest *guest, bool flood, const struct options *options)
 {
-	struct circulation circulation = {.window = options->window,
-					  .lane_count = flood ? 1 : PORTS_CIRCLE,
+	struct circulation circulation = {.window = (unsigned)options->window,
+					  .lane_count = flood ? 1 : LANES_MAX,
 					  .seconds = options->seconds,
-					  .warm_up = 2ull * PORTS_CIRCLE * options->macs,
+					  .warm_up = 2 * LANES_MAX * options->macs,
 					  .distance = guest->distance};
 
-	for (uint16_t i = 0; i < circulation.lane_count; i++)
-		circulation.lanes[i] = (struct lane){
-			.to_first = flood ? 1 : (uint16_t)(1 - i),
-			.to_count = flood ? (uint16_t)(guest->ports - 1) : 1,
-			.frames = {.pool = guest->pool,
-				   .size = options->size,
-				   .mss = options->mss,
-				   .from = i,
-				   .to = flood ? UINT16_MAX : (uint16_t)(1 - i),
-				   .macs = options->macs},
-		};
+	for (unsigned i = 0; i < circulation.lane_count; i++)
+		circulation.lanes[i] = lane_of(guest, options, (uint16_t)i, flood);
 	print_slices(guest->slices, circulate(&circulation, guest->slices));
 }
 
@@ -157,25 +188,41 @@ static void obey(struct guest *guest, char *line)
 	fflush(stdout);
 }
 
-int main(int argc, char **argv)
+/* Returns NULL when the ports or the memory are not there. */
+static struct guest *guest_new(unsigned other_core, bool tso)
 {
 	struct guest *guest = calloc(1, sizeof(*guest));
+
+	if (guest == NULL)
+		return NULL;
+	guest->tso = tso;
+	guest->ports = rte_eth_dev_count_avail();
+	guest->pool = rte_pktmbuf_pool_create("frames", MBUF_COUNT, 256, 0,
+					      tso ? TSO_BUFFER : BUFFER_SIZE, SOCKET_ID_ANY);
+	if (guest->pool == NULL || guest->ports < LANES_MAX || guest->ports > PORTS_MAX) {
+		free(guest);
+		return NULL;
+	}
+	guest->distance = distance_new(other_core);
+	for (uint16_t port = 0; port < guest->ports; port++)
+		open_port(guest, port);
+	return guest;
+}
+
+int main(int argc, char **argv)
+{
 	int used = rte_eal_init(argc, argv);
+	struct guest *guest;
 	char line[256];
 
-	if (guest == NULL || used < 0 || argc - used < 2) {
+	if (used < 0 || argc - used < 2) {
 		fprintf(stderr, "usage: guest [OPTION OF EAL]... -- CORE [tso]\n");
 		return 2;
 	}
-	guest->distance = distance_new((unsigned)atoi(argv[used + 1]));
-	guest->tso = argc - used > 2 && strcmp(argv[used + 2], "tso") == 0;
-	guest->ports = rte_eth_dev_count_avail();
-	guest->pool = rte_pktmbuf_pool_create("frames", MBUF_COUNT, 256, 0,
-					      guest->tso ? TSO_BUFFER : BUFFER_SIZE, SOCKET_ID_ANY);
-	if (guest->pool == NULL || guest->ports < PORTS_CIRCLE || guest->ports > PORTS_MAX)
+	guest = guest_new((unsigned)strtoul(argv[used + 1], NULL, 10),
+			  argc - used > 2 && strcmp(argv[used + 2], "tso") == 0);
+	if (guest == NULL)
 		fail("buffers or ports", rte_errno);
-	for (uint16_t port = 0; port < guest->ports; port++)
-		open_port(guest, port);
 	puts("ready");
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin) != NULL)

@@ -174,8 +174,8 @@ static bool tap_to_port(struct relay *relay)
 		return false;
 	sent = rte_eth_tx_burst(relay->port, 0, relay->waiting, (uint16_t)relay->waiting_count);
 	relay->waiting_count -= sent;
-	memmove(relay->waiting, relay->waiting + sent,
-		relay->waiting_count * sizeof(*relay->waiting));
+	for (unsigned i = 0; i < relay->waiting_count; i++)
+		relay->waiting[i] = relay->waiting[i + sent];
 	return sent > 0;
 }
 

@@ -41,6 +41,11 @@ moment() {
 	[ "$SMOKE" = no ] && echo "$SECONDS_EACH" || echo 0.2
 }
 
+# unless_smoke VALUE SMOKE: the second in a smoke run.
+unless_smoke() {
+	[ "$SMOKE" = no ] && echo "$1" || echo "$2"
+}
+
 # ---- what it cost ----
 
 CPU='' # after cpu_end: JSON with the cores that each process and the whole machine used

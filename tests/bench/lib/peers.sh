@@ -3,9 +3,11 @@
 #
 # Other people's userspace switches, from packages: Open vSwitch with its userspace datapath (netdev), and
 # vde_switch. Sourced by tests/bench/run; pairs.sh says what a pair is. As they come, but for what docs/performance.md
-# names. Side ovs is Open vSwitch as it comes, side ovstso with its experimental userspace TSO.
+# names. Side ovs is Open vSwitch as it comes, side ovstso with its experimental userspace TSO, and sides ovsdpdk and
+# ovsdpdktso are its build with DPDK.
 
-OVS_TSO=no
+OVS_TSO=no OVS_DPDK=no
+OVS_MB=512 # of hugepages, with DPDK
 
 # ---- Open vSwitch ----
 
@@ -13,11 +15,16 @@ ovs_version() {
 	ovs-vswitchd --version 2>/dev/null | sed -n '1s/.*(Open vSwitch) /Open vSwitch /p'
 }
 
+# The build with DPDK is beside the other one, whichever of them ovs-vswitchd is.
+ovs_program() {
+	[ "$OVS_DPDK" = no ] && echo ovs-vswitchd || echo /usr/lib/openvswitch-switch-dpdk/ovs-vswitchd-dpdk
+}
+
 # ovs_start NAME HOST PAIR: an instance of its own in that namespace, whose process is counted to the pair.
 ovs_start() {
 	local dir=$LAB_DIR/ovs-$1
-	if ! command -v ovs-vswitchd >/dev/null || ! command -v ovsdb-server >/dev/null; then
-		because "Open vSwitch is not installed"
+	if ! command -v "$(ovs_program)" >/dev/null || ! command -v ovsdb-server >/dev/null; then
+		because "$(ovs_program) or ovsdb-server is not installed"
 		return
 	fi
 	mkdir "$dir"
@@ -25,9 +32,12 @@ ovs_start() {
 	job_in "$2" "ovsdb-$1.log" env OVS_RUNDIR="$dir" ovsdb-server "$dir/conf.db" --remote="punix:$dir/db.sock" \
 		--unixctl="$dir/db.ctl" --pidfile="$dir/db.pid"
 	wait_until 5 test -S "$dir/db.sock" || die "ovsdb-server did not start"
-	# It is read once, at the start.
+	# They are read once, at the start.
 	[ "$OVS_TSO" = no ] || ovs "$1" "$2" --no-wait set open_vswitch . other_config:userspace-tso-enable=true
-	job_in "$2" "ovs-$1.log" env OVS_RUNDIR="$dir" ovs-vswitchd "unix:$dir/db.sock" --unixctl="$dir/switch.ctl" \
+	[ "$OVS_DPDK" = no ] || ovs "$1" "$2" --no-wait set open_vswitch . other_config:dpdk-init=true \
+		other_config:dpdk-lcore-mask=1 other_config:pmd-cpu-mask=2 other_config:dpdk-socket-mem=$OVS_MB \
+		other_config:dpdk-extra="--no-pci --in-memory --no-telemetry"
+	job_in "$2" "ovs-$1.log" env OVS_RUNDIR="$dir" "$(ovs_program)" "unix:$dir/db.sock" --unixctl="$dir/switch.ctl" \
 		--pidfile="$dir/switch.pid"
 	pair_process "$3" ovs-vswitchd "$!"
 }

@@ -103,8 +103,3 @@ tcp_start() {
 times() {
 	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.0f", a * b }'
 }
-
-# unless_smoke VALUE SMOKE: the second in a smoke run.
-unless_smoke() {
-	[ "$SMOKE" = no ] && echo "$1" || echo "$2"
-}

@@ -1,0 +1,132 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Frames that circulate between the ports of a guest through a switch, as many as both can do, and how the bars of
+# vhost-user ports follow. Sourced by paths/dpdk.sh.
+#
+# The cores of a virtual machine move between near and far ones of its host. A guest measures how far they are apart in each
+# slice of 50 ms; of a sample those slices count in which they were near.
+
+CIRCLE_WINDOW=128 # frames under way in each direction: half a ring
+NEAR_FACTOR=1.6   # of the nearest that was seen
+NEAR_SHARE=0.25   # of the slices, or the sample is taken again
+NEAREST=''        # ns
+NEAR_TRIES=5
+
+# circulate PAIR SIDE CASE WORD...: what the guest is told to do; a sample of Mpps.
+circulate() {
+	local pair=$1 side=$2 name=$3 try answer
+	shift 3
+	for ((try = 1; ; try++)); do
+		circulate_once "$pair" "$@" || return
+		answer=$(jq -c --argjson factor $NEAR_FACTOR --argjson nearest "${NEAREST:-null}" \
+			--argjson share $NEAR_SHARE -f "$BENCH/dpdk/slices.jq" <<<"$ANSWER") || because "no slices" || return
+		NEAREST=$(jq .nearest <<<"$answer")
+		if [ "$SMOKE" = yes ] || jq -e '.far | not' <<<"$answer" >/dev/null; then
+			break
+		fi
+		# What rests is put onto another core.
+		[ "$try" -lt $NEAR_TRIES ] || break
+		sleep 1
+	done
+	circulate_sample "$side" "$name" "$answer"
+}
+
+# circulate_once PAIR WORD...: ANSWER is the guest's, CPU what it cost.
+circulate_once() {
+	local pair=$1 guest=${GUEST_PIDS[$1]} used
+	shift
+	world_resume "$pair"
+	used=$(process_ns "$guest")
+	cpu_begin "$pair"
+	ANSWER=$(guest_ask "$pair" "$@" seconds="$(moment)") || because "the guest of $pair does not answer" || return
+	cpu_end "$pair"
+	world_pause "$pair"
+	CPU=$(jq -c --argjson used $(($(process_ns "$guest") - used)) '. + {source: ($used / .seconds / 1e9), sink: 0}' <<<"$CPU")
+}
+
+# circulate_sample SIDE CASE ANSWER
+circulate_sample() {
+	local limit=()
+	jq -e '.frames > 0' <<<"$3" >/dev/null || because "nothing came" || return
+	! jq -e '.busy > 0.9' <<<"$3" >/dev/null ||
+		limit=(limit="$(quote "the guest: it is busy $(jq '.busy * 100 | round' <<<"$3") % of the time")")
+	sample "$2" "$1" "$(jq .mpps <<<"$3")" cpu="$CPU" circle="$3" "${limit[@]}"
+}
+
+# ---- the parts ----
+
+dpdk_loop() {
+	worlds_make loop 2 client switch testpmd ovsdpdk
+	case_add dpdk-loop "64-byte frames from one vhost-user port to another and back" Mpps more
+	bar_at_least dpdk-loop 0.85 testpmd
+	bar_at_least dpdk-loop 1.25 ovsdpdk
+	by_turns circulate dpdk-loop loop window=$CIRCLE_WINDOW
+}
+
+# How many MACs there are, half of them behind each port; beside it, the same with one behind each.
+MACS=(1000 10000 100000 1000000)
+# The cost may be 1.3 times that with one.
+MACS_SHARE=0.769
+
+dpdk_macs() {
+	local count ROUNDS=$ROUNDS
+	[ "$ROUNDS" -le 3 ] || ROUNDS=3
+	side_is dpdk one "the same with one MAC behind each port, which the guest writes again for each frame, too"
+	worlds_make macs 2 client switch ovsdpdk
+	for count in $(unless_smoke "${MACS[*]}" 1000); do
+		case_add "dpdk-macs-$count" "64-byte frames of $count MACs in turns, half of them behind each port" Mpps more
+		bar_at_least "dpdk-macs-$count" $MACS_SHARE one
+		by_turns macs_turn "dpdk-macs-$count" "$count"
+	done
+}
+
+# macs_turn PAIR SIDE CASE COUNT
+macs_turn() {
+	[ "$2" != switch ] || circulate "$1" one "$3" loop window=$CIRCLE_WINDOW macs=1 || return
+	circulate "$1" "$2" "$3" loop window=$CIRCLE_WINDOW macs=$(($4 / 2))
+}
+
+CEILING_RATE=1000gbit
+
+dpdk_ceiling() {
+	worlds_make ceiling 2 client switch
+	case_add dpdk-ceiling "64-byte frames, the tenant's ceilings far above: $CEILING_RATE" Mpps more
+	bar_at_least dpdk-ceiling 0.9 unshaped
+	by_turns ceiling_turn dpdk-ceiling
+}
+
+# ceiling_turn PAIR SIDE CASE
+ceiling_turn() {
+	ceiling_set "$1" none
+	circulate "$1" unshaped "$3" loop window=$CIRCLE_WINDOW || return
+	ceiling_set "$1" $CEILING_RATE
+	circulate "$1" "$2" "$3" loop window=$CIRCLE_WINDOW
+}
+
+ceiling_set() {
+	ctl "$1" tenant set bench --send "$2" --receive "$2" >/dev/null || die "the ceiling of $1"
+}
+
+# The switch makes the sockets, since a guest waits for one after the other when it does.
+FLOOD_PORTS=32
+FLOOD_WINDOW=4
+FLOOD_SIZES=(60 1514)
+
+dpdk_broadcast() {
+	local size ports=$FLOOD_PORTS
+	[ "$SMOKE" = no ] || ports=3
+	worlds_make broadcast $((ports + 1)) server switch ovsdpdk
+	side_is dpdk unicast "the same ports, from one to another and back: frames"
+	for size in "${FLOOD_SIZES[@]}"; do
+		case_add "dpdk-broadcast-$size" "broadcasts of $((size + 4)) bytes to $ports vhost-user ports: copies" Mpps more
+		bar_at_least "dpdk-broadcast-$size" 1 unicast
+		by_turns broadcast_turn "dpdk-broadcast-$size" "$size"
+	done
+}
+
+# broadcast_turn PAIR SIDE CASE SIZE
+broadcast_turn() {
+	[ "$2" != switch ] || circulate "$1" unicast "$3" loop window=$CIRCLE_WINDOW size="$4" || return
+	circulate "$1" "$2" "$3" flood window=$FLOOD_WINDOW size="$4"
+}
