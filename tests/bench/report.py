@@ -7,6 +7,7 @@ import json
 import statistics
 import sys
 
+import circles
 import dpdk_picture
 import picture
 import pipeline
@@ -35,17 +36,17 @@ def known_cores(sample):
     return cpu["cores"] + cpu.get("source", 0) + cpu.get("sink", 0)
 
 
-def summary(samples):
+def summary(taken):
     """Of the samples of one side of one case."""
+    samples = circles.without_far(taken)
     values = [sample["value"] for sample in samples]
     result = {"median": statistics.median(values), "min": min(values), "max": max(values), "samples": samples}
     limits = [sample["limit"] for sample in samples if "limit" in sample]
     if limits:
         result["limit"] = limits[0]
-    circles = [sample["circle"] for sample in samples if "circle" in sample]
-    if circles:
-        result["circle"] = {name: statistics.median(circle[name] for circle in circles) for name in ("busy", "distance")}
-        result["circle"].update({name: sum(circle[name] for circle in circles) for name in ("far", "lost")})
+    circle = circles.summary(samples)
+    if circle:
+        result.update(circle=circle, left_out=len(taken) - len(samples))
     cpus = [sample["cpu"] for sample in samples if "cpu" in sample]
     if cpus:
         for name in ("cores", "machine_cores", "stolen"):
@@ -114,6 +115,7 @@ def evaluate_case(case, records, run):
 
 def evaluate(records):
     run = records["run"][0]
+    circles.settle(records["sample"])
     return {
         "run": run,
         "cases": [evaluate_case(case, records, run) for case in records["case"]],

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The results of a benchmark (report.py) as text and as Markdown.
+import circles
 import pipeline
 
 SIDES = {
@@ -81,20 +82,6 @@ def heading(run):
     return lines
 
 
-def circles(case):
-    """What the guests say of themselves: how much more they could do, and how far the switch's core was."""
-    lines = []
-    for name, side in case["sides"].items():
-        if "circle" not in side:
-            continue
-        circle = side["circle"]
-        lines.append("%s: guest busy %.0f %%, so that its own limit is %s; %.0f ns from core to core%s%s" % (
-            SIDES[name], circle["busy"] * 100, number(side["median"] / circle["busy"]), circle["distance"],
-            ", %d of %d samples of far cores" % (circle["far"], len(side["samples"])) if circle["far"] else "",
-            ", %d frames lost" % circle["lost"] if circle["lost"] else ""))
-    return lines
-
-
 def text_case(case):
     lines = ["%s, %s (%s is better)" % (case["title"], case["unit"], case["better"])]
     if case["sides"]:
@@ -110,7 +97,7 @@ def text_case(case):
         for key, what in (("limit", "is limited by"), ("disturbed", "was disturbed:")):
             if key in side:
                 lines.append("  %s %s %s" % (SIDES[name], what, side[key]))
-    lines += ["  " + circle for circle in circles(case)]
+    lines += ["  " + circles.text(SIDES[name], side) for name, side in case["sides"].items() if "circle" in side]
     for bar in case["bars"]:
         lines.append("  bar: %s%s: %s" % (bar_side(bar), bar_demand(bar), bar_verdict(bar)))
     return "\n".join(lines)

@@ -114,6 +114,41 @@ class Report(unittest.TestCase):
         self.assertIn("disturbed", side)
         self.assertNotIn("limit", side)
 
+    def circle(self, *slices):
+        """Each (frames in a millisecond, distance), and the guest is busy for half of it."""
+        return dict(sample("c", "switch", None), circle={"slices": [
+            {"seconds": 0.001, "frames": frames, "octets": frames * 60, "lost": 1, "busy": 0.5, "distance": distance}
+            for frames, distance in slices]})
+
+    def test_a_circle_counts_while_its_cores_are_near(self):
+        side = self.limit(self.circle((9000, 50), (1000, 250), (8000, 60), (7000, 80), (1000, 81)))
+        self.assertEqual(side["median"], 8)
+        self.assertEqual((side["circle"]["lost"], side["left_out"], side["circle"]["far"]), (5, 0, False))
+        self.assertIn("its own limit is 16.0; 3.8 Gbit/s; 60 ns from core to core; 5 frames lost", self.text)
+
+    def test_a_circle_of_far_cores_is_left_out(self):
+        near, far = self.circle((9000, 50)), self.circle((1000, 250))
+        side = self.limit(near, far, far)
+        self.assertEqual((side["median"], side["left_out"]), (9, 2))
+        self.assertIn("2 samples of far cores left out", self.text)
+
+    def test_a_side_that_saw_far_cores_only_says_so(self):
+        other = dict(self.circle((9000, 50)), side="testpmd")
+        side = self.limit(self.circle((1000, 250)), other)
+        self.assertEqual((side["median"], side["left_out"], side["circle"]["far"]), (1, 0, True))
+        self.assertIn("250 ns from core to core, which is far", self.text)
+
+    def test_a_few_near_slices_are_none(self):
+        slices = [(1000, 250)] * 4 + [(9000, 50)]
+        self.assertIs(self.limit(self.circle(*slices))["circle"]["far"], True)
+        self.assertIs(self.limit(self.circle(*slices[1:]))["circle"]["far"], False)
+
+    def test_a_busy_guest_is_the_limit(self):
+        busy = self.circle((9000, 50))
+        busy["circle"]["slices"][0]["busy"] = 0.95
+        self.assertEqual(self.limit(busy)["limit"], "the guest: it is busy 95 % of the time")
+        self.assertNotIn("limit", self.limit(self.circle((9000, 50))))
+
     def test_pipeline(self):
         rows = [{"name": "macs", "count": count, "best": best, "median": 99, "growth": best / 10}
                 for count, best in ((1, 10), (1000, 12), (1000000, 41))]

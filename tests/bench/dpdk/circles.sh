@@ -4,32 +4,34 @@
 # Frames that circulate between the ports of a guest through a switch, as many as both can do, and how the bars of
 # vhost-user ports follow. Sourced by paths/dpdk.sh.
 #
-# The cores of a virtual machine move between near and far ones of its host. A guest measures how far they are apart in each
-# slice of 50 ms; of a sample those slices count in which they were near.
+# The cores of a virtual machine move between near and far ones of its host (../circles.py). A sample that met far ones
+# only is taken again.
 
 CIRCLE_WINDOW=128 # frames under way in each direction: half a ring
-NEAR_FACTOR=1.6   # of the nearest that was seen
-NEAR_SHARE=0.25   # of the slices, or the sample is taken again
-NEAREST=''        # ns
+NEAREST=''        # ns from core to core, of all slices so far
 NEAR_TRIES=5
 
 # circulate PAIR SIDE CASE WORD...: what the guest is told to do; a sample of Mpps.
 circulate() {
-	local pair=$1 side=$2 name=$3 try answer
+	local pair=$1 side=$2 name=$3 try
 	shift 3
 	for ((try = 1; ; try++)); do
 		circulate_once "$pair" "$@" || return
-		answer=$(jq -c --argjson factor $NEAR_FACTOR --argjson nearest "${NEAREST:-null}" \
-			--argjson share $NEAR_SHARE -f "$BENCH/dpdk/slices.jq" <<<"$ANSWER") || because "no slices" || return
-		NEAREST=$(jq .nearest <<<"$answer")
-		if [ "$SMOKE" = yes ] || jq -e '.far | not' <<<"$answer" >/dev/null; then
-			break
-		fi
+		NEAREST=$(jq --argjson before "${NEAREST:-null}" '[$before // empty, .slices[].distance] | min' <<<"$ANSWER")
+		[ "$SMOKE" = no ] || break
+		[ "$try" -lt "$NEAR_TRIES" ] || break
+		cores_were_far || break
 		# What rests is put onto another core.
-		[ "$try" -lt $NEAR_TRIES ] || break
 		sleep 1
 	done
-	circulate_sample "$side" "$name" "$answer"
+	jq -e '[.slices[].frames] | add > 0' <<<"$ANSWER" >/dev/null || because "nothing came" || return
+	# What it is worth is seen at the end.
+	sample "$name" "$side" null cpu="$CPU" circle="$ANSWER"
+}
+
+cores_were_far() {
+	jq -e --argjson nearest "$NEAREST" \
+		'.slices | (map(select(.distance <= 1.6 * $nearest)) | length) < length / 4' <<<"$ANSWER" >/dev/null
 }
 
 # circulate_once PAIR WORD...: ANSWER is the guest's, CPU what it cost.
@@ -43,15 +45,6 @@ circulate_once() {
 	cpu_end "$pair"
 	world_pause "$pair"
 	CPU=$(jq -c --argjson used $(($(process_ns "$guest") - used)) '. + {source: ($used / .seconds / 1e9), sink: 0}' <<<"$CPU")
-}
-
-# circulate_sample SIDE CASE ANSWER
-circulate_sample() {
-	local limit=()
-	jq -e '.frames > 0' <<<"$3" >/dev/null || because "nothing came" || return
-	! jq -e '.busy > 0.9' <<<"$3" >/dev/null ||
-		limit=(limit="$(quote "the guest: it is busy $(jq '.busy * 100 | round' <<<"$3") % of the time")")
-	sample "$2" "$1" "$(jq .mpps <<<"$3")" cpu="$CPU" circle="$3" "${limit[@]}"
 }
 
 # ---- the parts ----
