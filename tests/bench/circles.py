@@ -26,7 +26,7 @@ def settle_sample(sample, nearest):
     far = len(near) < SHARE * len(slices)
     used = slices if far else near
     busy = statistics.median(one["busy"] for one in used)
-    sample["value"] = value_of(used, "frames", 1e-6)
+    sample["value"] = value_of(used, "octets", 8e-9) if sample.get("counts") == "octets" else value_of(used, "frames", 1e-6)
     sample["circle"] = {
         "far": far, "slices": len(used), "of": len(slices), "busy": busy,
         "distance": statistics.median(one["distance"] for one in used),
@@ -73,5 +73,5 @@ def text(name, side):
     if circle["lost"]:
         parts.append("%d frames lost" % circle["lost"])
     if side["left_out"]:
-        parts.append("%d samples of far cores left out" % side["left_out"])
+        parts.append("samples of far cores left out: %d" % side["left_out"])
     return "; ".join(parts)

@@ -33,7 +33,7 @@ def read_records(lines):
 
 def known_cores(sample):
     cpu = sample["cpu"]
-    return cpu["cores"] + cpu.get("source", 0) + cpu.get("sink", 0)
+    return cpu["cores"] + cpu.get("source", 0) + cpu.get("sink", 0) + cpu.get("guests", 0)
 
 
 def summary(taken):
@@ -51,7 +51,7 @@ def summary(taken):
     if cpus:
         for name in ("cores", "machine_cores", "stolen"):
             result[name] = statistics.median(cpu[name] for cpu in cpus)
-        if "source" in cpus[0]:
+        if "source" in cpus[0] or cpus[0].get("guests"):
             result["other_cores"] = max(0.0, statistics.median(
                 sample["cpu"]["machine_cores"] - known_cores(sample) for sample in samples))
     return result

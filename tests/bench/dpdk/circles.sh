@@ -12,9 +12,12 @@ NEAREST=''        # ns from core to core, of all slices so far
 NEAR_TRIES=5
 
 # circulate PAIR SIDE CASE WORD...: what the guest is told to do; a sample of Mpps.
-circulate() {
-	local pair=$1 side=$2 name=$3 try
-	shift 3
+circulate() { circulate_counting frames "$@"; }
+
+# circulate_counting frames|octets PAIR SIDE CASE WORD...: octets: a sample of Gbit/s.
+circulate_counting() {
+	local what=$1 pair=$2 side=$3 name=$4 try
+	shift 4
 	for ((try = 1; ; try++)); do
 		circulate_once "$pair" "$@" || return
 		NEAREST=$(jq --argjson before "${NEAREST:-null}" '[$before // empty, .slices[].distance] | min' <<<"$ANSWER")
@@ -26,7 +29,7 @@ circulate() {
 	done
 	jq -e '[.slices[].frames] | add > 0' <<<"$ANSWER" >/dev/null || because "nothing came" || return
 	# What it is worth is seen at the end.
-	sample "$name" "$side" null cpu="$CPU" circle="$ANSWER"
+	sample "$name" "$side" null cpu="$CPU" circle="$ANSWER" counts="$(quote "$what")"
 }
 
 cores_were_far() {
@@ -36,15 +39,13 @@ cores_were_far() {
 
 # circulate_once PAIR WORD...: ANSWER is the guest's, CPU what it cost.
 circulate_once() {
-	local pair=$1 guest=${GUEST_PIDS[$1]} used
+	local pair=$1
 	shift
 	world_resume "$pair"
-	used=$(process_ns "$guest")
 	cpu_begin "$pair"
 	ANSWER=$(guest_ask "$pair" "$@" seconds="$(moment)") || because "the guest of $pair does not answer" || return
 	cpu_end "$pair"
 	world_pause "$pair"
-	CPU=$(jq -c --argjson used $(($(process_ns "$guest") - used)) '. + {source: ($used / .seconds / 1e9), sink: 0}' <<<"$CPU")
 }
 
 # ---- the parts ----
@@ -55,6 +56,19 @@ dpdk_loop() {
 	bar_at_least dpdk-loop 0.85 testpmd
 	bar_at_least dpdk-loop 1.25 ovsdpdk
 	by_turns circulate dpdk-loop loop window=$CIRCLE_WINDOW
+}
+
+# TCP super-packets of the largest size, which are not cut on their way.
+SUPER_SIZE=65000 SUPER_WINDOW=4
+
+dpdk_super() {
+	WORLD_GUEST=tso worlds_make super 2 client switch ovsdpdktso
+	case_add dpdk-super "super-packets of 64 KB from one vhost-user port to another and back" Gbit/s more
+	by_turns super_turn dpdk-super
+}
+
+super_turn() {
+	circulate_counting octets "$@" loop window=$SUPER_WINDOW size=$SUPER_SIZE mss=1448
 }
 
 # How many MACs there are, half of them behind each port; beside it, the same with one behind each.

@@ -6,7 +6,7 @@
 
 #define BURST	      32u
 #define SLICE_MS      50u
-#define QUIET_MS      2u /* what has not come by then does not */
+#define QUIET_MS      10u /* what has not come by then is lost */
 #define WARM_UP_MS    200u
 #define WARM_UP_MAX_S 5u
 
@@ -28,7 +28,8 @@ static unsigned lane_receive(struct lane *lane, uint16_t port, struct rte_mbuf *
 {
 	unsigned count = rte_eth_rx_burst(port, 0, mbufs, BURST);
 
-	lane->copies_away -= count;
+	/* What was given up as lost may come later. */
+	lane->copies_away = RTE_MAX(lane->copies_away - count, 0);
 	slice->frames += count;
 	for (unsigned i = 0; i < count && lane->frames.size > FRAME_SIZE_MIN; i++)
 		slice->octets += mbufs[i]->pkt_len;
@@ -111,7 +112,7 @@ static void drain(struct circulation *circulation, struct slice *slice)
 				rte_pktmbuf_free_bulk(mbufs, count);
 				last = count > 0 ? rte_rdtsc() : last;
 			}
-			away += RTE_MAX(lane->copies_away, 0);
+			away += lane->copies_away;
 		}
 	}
 	slice->lost = (uint64_t)away;

@@ -8,8 +8,7 @@
 
 GUEST_CORE=0 SWITCH_CORE=1
 GUEST_MB=320 RELAY_MB=160
-
-declare -A GUEST_PIDS=() # of a pair
+RELAY_RING=1024 # buffers of a guest with a network stack, as QEMU's rx_queue_size=1024 has; the others have 256
 
 # ---- hugepages ----
 
@@ -46,7 +45,7 @@ guest_start() {
 	taskset -c $GUEST_CORE "$LAB_BUILD/tests/bench/dpdk/guest" --lcores 0@$GUEST_CORE --no-pci --in-memory \
 		--single-file-segments --no-telemetry -m $GUEST_MB "${devices[@]}" -- $SWITCH_CORE ${5:+"$5"} \
 		<>"$LAB_DIR/$pair.ask" >"$LAB_DIR/$pair.answers" 2>"$LAB_DIR/$pair.guest.log" &
-	GUEST_PIDS[$pair]=$!
+	PAIR_GUESTS["$pair"]=$!
 	LAB_JOBS+=("$!")
 }
 
@@ -80,10 +79,10 @@ has_more_lines() {
 # relay_start PAIR SIDE SOCKET: the guest's stack is that of namespace PAIR-SIDE, and its eth0 the port's.
 relay_start() {
 	"$LAB_BUILD/tests/bench/dpdk/relay" --lcores "0@0-$(($(nproc) - 1))" --no-pci --in-memory --single-file-segments \
-		--no-telemetry -m $RELAY_MB --vdev "$(guest_device 0 "$3" server)" -- "$LAB_PREFIX$1-$2" eth0 \
+		--no-telemetry -m $RELAY_MB --vdev "$(guest_device 0 "$3" server),queue_size=$RELAY_RING" -- "$LAB_PREFIX$1-$2" eth0 \
 		</dev/null >"$LAB_DIR/$1-$2.relay.log" 2>&1 &
 	LAB_JOBS+=("$!")
-	GUEST_PIDS[$1]+=" $!"
+	PAIR_GUESTS[$1]+=" $!"
 }
 
 relay_is_ready() {

@@ -28,13 +28,17 @@
 
 #include "tests/bench/open_tap.h"
 
-#define BURST	    32u
-#define LARGE_COUNT 1023u
+#define BURST	     32u
+#define DEVICE_RING  1024u /* queue_size of the device */
+#define RING_RESERVE 4u
+/* The ring always holds some of the buffers: it has fewer places than there are buffers. */
+#define SEND_RING   256u
+#define LARGE_COUNT 511u
+#define LARGE_CACHE 64u		       /* the last that was freed is the next that is used */
 #define LARGE_SIZE  (UINT16_MAX - 64u) /* with headroom; a multiple of a cache line */
+/* As Linux gives its driver for super-packets. */
 #define SMALL_COUNT 4095u
-#define SMALL_SIZE                                                                                 \
-	(RTE_PKTMBUF_HEADROOM + 4096u) /* as Linux gives its driver for super-packets              \
-					*/
+#define SMALL_SIZE  (RTE_PKTMBUF_HEADROOM + 4096u)
 #define VECTORS_MAX 64u
 #define HEADER_SIZE 10u
 #define RETRY_NS    20000 /* a ring does not tell when it has room again */
@@ -72,6 +76,9 @@ static void limit_tap(const struct relay *relay, uint64_t offloads)
 static void open_port(struct relay *relay)
 {
 	struct rte_eth_conf conf = {.intr_conf = {.rxq = 1}};
+	/* What was sent is freed at once, so that its memory is still in the cache when it is used
+	 * again. */
+	struct rte_eth_txconf sending = {.tx_free_thresh = DEVICE_RING - RING_RESERVE};
 	struct rte_eth_dev_info info;
 	int error = rte_eth_dev_info_get(relay->port, &info);
 
@@ -81,11 +88,14 @@ static void open_port(struct relay *relay)
 	conf.txmode.offloads = info.tx_offload_capa &
 			       (RTE_ETH_TX_OFFLOAD_TCP_TSO | RTE_ETH_TX_OFFLOAD_TCP_CKSUM |
 				RTE_ETH_TX_OFFLOAD_UDP_CKSUM | RTE_ETH_TX_OFFLOAD_MULTI_SEGS);
+	sending.offloads = conf.txmode.offloads;
 	error = error < 0 ? error : rte_eth_dev_configure(relay->port, 1, 1, &conf);
 	error = error < 0 ? error
 			  : rte_eth_rx_queue_setup(relay->port, 0, 0, SOCKET_ID_ANY, NULL,
 						   relay->small);
-	error = error < 0 ? error : rte_eth_tx_queue_setup(relay->port, 0, 0, SOCKET_ID_ANY, NULL);
+	error = error < 0 ? error
+			  : rte_eth_tx_queue_setup(relay->port, 0, SEND_RING, SOCKET_ID_ANY,
+						   &sending);
 	error = error < 0 ? error : rte_eth_dev_start(relay->port);
 	if (error < 0)
 		fail("port", error);
@@ -263,8 +273,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: relay [OPTION OF EAL]... -- NETNS IFNAME\n");
 		return 2;
 	}
-	relay.large =
-		rte_pktmbuf_pool_create("large", LARGE_COUNT, 0, 0, LARGE_SIZE, SOCKET_ID_ANY);
+	relay.large = rte_pktmbuf_pool_create("large", LARGE_COUNT, LARGE_CACHE, 0, LARGE_SIZE,
+					      SOCKET_ID_ANY);
 	relay.small =
 		rte_pktmbuf_pool_create("small", SMALL_COUNT, 32, 0, SMALL_SIZE, SOCKET_ID_ANY);
 	if (relay.large == NULL || relay.small == NULL)

@@ -13,6 +13,8 @@ TESTPMD_MB=512
 CONNECT_SECONDS=20
 declare -A WORLD_STOPPABLE=() # of a pair: processes that spin
 
+WORLD_GUEST='' # tso: guests with TCP's offloads
+
 # worlds_make WIRE PORTS client|server SIDE...: PAIRS are those that could be made. The mode is the switch's.
 worlds_make() {
 	local wire=$1 ports=$2 mode=$3 side
@@ -39,12 +41,12 @@ world_make() {
 	mkdir "$sockets" || die "cannot make a directory"
 	hugepages_reserve $((GUEST_MB + OVS_MB)) || return
 	if [ "$4" = client ]; then
-		guest_start "$pair" "$3" server "$sockets"
+		guest_start "$pair" "$3" server "$sockets" "$WORLD_GUEST"
 		"world_$2" "$pair" "$3" client "$sockets" || return
 	else
 		"world_$2" "$pair" "$3" server "$sockets" || return
 		wait_until 10 sockets_are_there "$sockets" "$3" || die "$pair makes no sockets"
-		guest_start "$pair" "$3" client "$sockets"
+		guest_start "$pair" "$3" client "$sockets" "$WORLD_GUEST"
 	fi
 	wait_until "$CONNECT_SECONDS" guest_is_ready "$pair" || die "the guest of $pair is not connected"
 	world_pause "$pair"
@@ -70,11 +72,11 @@ worlds_end() {
 world_end() {
 	local pid
 	world_resume "$1"
-	for pid in ${GUEST_PIDS[$1]:-} ${WORLD_STOPPABLE[$1]}; do
+	for pid in ${PAIR_GUESTS[$1]:-} ${WORLD_STOPPABLE[$1]}; do
 		end_process "$pid"
 	done
 	[ -z "${LAB_PID[$1.datapath]:-}" ] || { daemon_kill "$1" datapath; daemon_kill "$1" control; }
-	unset "WORLD_STOPPABLE[$1]" "GUEST_PIDS[$1]"
+	unset "WORLD_STOPPABLE[$1]" "PAIR_GUESTS[$1]"
 }
 
 world_pause() { world_signal STOP "$1"; }
@@ -150,3 +152,5 @@ world_ovsdpdk() {
 		fi
 	done
 }
+
+world_ovsdpdktso() { with_tso world_ovsdpdk "$@"; }

@@ -54,30 +54,41 @@ declare -A CPU_BEFORE=()
 # cpu_begin PAIR ... cpu_end PAIR
 cpu_begin() {
 	local process
-	CPU_BEFORE=([time]=${EPOCHREALTIME/[.,]/} [machine]=$(machine_ticks) [pair]=0)
+	CPU_BEFORE=([time]=${EPOCHREALTIME/[.,]/} [machine]=$(machine_ticks) [guests]=$(guests_ns "$1"))
 	for process in ${PAIR_PROCESSES[$1]:-}; do
 		CPU_BEFORE[$process]=$(process_ns "${process#*:}")
 	done
 }
 
 cpu_end() {
-	local process lines machine
+	local process lines machine guests
 	machine=$(machine_ticks)
+	guests=$(($(guests_ns "$1") - CPU_BEFORE[guests]))
 	# Two plugs of vde_switch have one name, and are added up.
 	lines=$(for process in ${PAIR_PROCESSES[$1]:-}; do
 		echo "${process%:*} $(($(process_ns "${process#*:}") - CPU_BEFORE[$process]))"
 	done)
 	CPU=$(awk -v wall="$((${EPOCHREALTIME/[.,]/} - CPU_BEFORE[time]))" -v hertz="$(getconf CLK_TCK)" \
-		-v before="${CPU_BEFORE[machine]}" -v after="$machine" '
+		-v before="${CPU_BEFORE[machine]}" -v after="$machine" -v guests="$guests" '
 		NF == 2 { used[$1] += $2; total += $2 }
 		END {
 			split(before, b, " "); split(after, a, " ")
 			for (name in used)
 				list = list sprintf("%s\"%s\": %.4f", list == "" ? "" : ", ", name, used[name] / wall / 1000)
-			printf "{\"seconds\": %.4f, \"processes\": {%s}, \"cores\": %.4f, \"machine_cores\": %.3f, \"stolen\": %.3f}",
-				wall / 1e6, list, total / wall / 1000, (a[1] - b[1]) / hertz / wall * 1e6,
+			printf "{\"seconds\": %.4f, \"processes\": {%s}, \"cores\": %.4f, \"guests\": %.4f, ",
+				wall / 1e6, list, total / wall / 1000, guests / wall / 1000
+			printf "\"machine_cores\": %.3f, \"stolen\": %.3f}", (a[1] - b[1]) / hertz / wall * 1e6,
 				(a[2] - b[2]) / hertz / wall * 1e6
 		}' <<<"$lines")
+}
+
+# guests_ns PAIR: what its guests have run.
+guests_ns() {
+	local pid total=0
+	for pid in ${PAIR_GUESTS[$1]:-}; do
+		total=$((total + $(process_ns "$pid")))
+	done
+	echo "$total"
 }
 
 # process_ns PID: what all of its threads that are alive have run. /proc/PID/stat says the same in steps of 10 ms.

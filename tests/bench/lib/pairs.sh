@@ -12,6 +12,8 @@
 RTT_PORT=7
 PAIRS=() WHY=''
 declare -A PAIR_PROCESSES=() # of a pair: NAME:PID of each process that carries its packets
+# shellcheck disable=SC2034 # cpu_begin reads it
+declare -A PAIR_GUESTS=() # of a pair: processes that do what a virtual machine's would
 
 # because REASON: for what cannot go on.
 because() {
