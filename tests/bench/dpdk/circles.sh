@@ -51,7 +51,8 @@ circulate_once() {
 # ---- the parts ----
 
 dpdk_loop() {
-	worlds_make loop 2 client switch testpmd ovsdpdk
+	# shellcheck disable=SC2046 # one word for each side
+	worlds_make loop 2 client $(unless_smoke "switch testpmd ovsdpdk" "switch testpmd")
 	case_add dpdk-loop "64-byte frames from one vhost-user port to another and back" Mpps more
 	bar_at_least dpdk-loop 0.85 testpmd
 	bar_at_least dpdk-loop 1.25 ovsdpdk
@@ -62,7 +63,8 @@ dpdk_loop() {
 SUPER_SIZE=65000 SUPER_WINDOW=4
 
 dpdk_super() {
-	WORLD_GUEST=tso worlds_make super 2 client switch ovsdpdktso
+	# shellcheck disable=SC2046 # one word for each side
+	WORLD_GUEST=tso worlds_make super 2 client $(unless_smoke "switch ovsdpdktso" switch)
 	case_add dpdk-super "super-packets of 64 KB from one vhost-user port to another and back" Gbit/s more
 	by_turns super_turn dpdk-super
 }
@@ -80,7 +82,8 @@ dpdk_macs() {
 	local count ROUNDS=$ROUNDS
 	[ "$ROUNDS" -le 3 ] || ROUNDS=3
 	side_is dpdk one "the same with one MAC behind each port, which the guest writes again for each frame, too"
-	worlds_make macs 2 client switch ovsdpdk
+	# shellcheck disable=SC2046 # one word for each side
+	worlds_make loop 2 client $(unless_smoke "switch ovsdpdk" switch)
 	for count in $(unless_smoke "${MACS[*]}" 1000); do
 		case_add "dpdk-macs-$count" "64-byte frames of $count MACs in turns, half of them behind each port" Mpps more
 		bar_at_least "dpdk-macs-$count" $MACS_SHARE one
@@ -97,7 +100,7 @@ macs_turn() {
 CEILING_RATE=1000gbit
 
 dpdk_ceiling() {
-	worlds_make ceiling 2 client switch
+	worlds_make loop 2 client switch
 	case_add dpdk-ceiling "64-byte frames, the tenant's ceilings far above: $CEILING_RATE" Mpps more
 	bar_at_least dpdk-ceiling 0.9 unshaped
 	by_turns ceiling_turn dpdk-ceiling
@@ -123,7 +126,8 @@ FLOOD_SIZES=(60 1514)
 dpdk_broadcast() {
 	local size ports=$FLOOD_PORTS
 	[ "$SMOKE" = no ] || ports=3
-	worlds_make broadcast $((ports + 1)) server switch ovsdpdk
+	# shellcheck disable=SC2046 # one word for each side
+	worlds_make broadcast $((ports + 1)) server $(unless_smoke "switch ovsdpdk" switch)
 	side_is dpdk unicast "the same ports, from one to another and back: frames"
 	for size in "${FLOOD_SIZES[@]}"; do
 		case_add "dpdk-broadcast-$size" "broadcasts of $((size + 4)) bytes to $ports vhost-user ports: copies" Mpps more

@@ -27,7 +27,8 @@ hugepages_reserve() {
 
 # All of them. What is in use goes with the last process that uses it.
 hugepages_return() {
-	[ "$HUGEPAGES_ADDED" = 0 ] || echo $(($(<$HUGEPAGES) - HUGEPAGES_ADDED)) >$HUGEPAGES
+	local rest=$(($(<$HUGEPAGES) - HUGEPAGES_ADDED))
+	[ "$HUGEPAGES_ADDED" = 0 ] || echo $((rest > 0 ? rest : 0)) >$HUGEPAGES
 	HUGEPAGES_ADDED=0
 }
 

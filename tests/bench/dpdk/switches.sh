@@ -14,13 +14,17 @@ CONNECT_SECONDS=20
 declare -A WORLD_STOPPABLE=() # of a pair: processes that spin
 
 WORLD_GUEST='' # tso: guests with TCP's offloads
+WORLD_WIRE=''
 
-# worlds_make WIRE PORTS client|server SIDE...: PAIRS are those that could be made. The mode is the switch's.
+# worlds_make WIRE PORTS client|server SIDE...: PAIRS are those that could be made. The mode is the switch's. Those of
+# another wire end.
 worlds_make() {
 	local wire=$1 ports=$2 mode=$3 side
 	shift 3
-	PAIRS=()
+	[ "$wire" = "$WORLD_WIRE" ] || worlds_end
+	PAIRS=() WORLD_WIRE=$wire
 	for side; do
+		[ -z "${WORLD_STOPPABLE[$wire-$side]+is there}" ] || { PAIRS+=("$wire-$side"); continue; }
 		WHY=''
 		if world_make "$wire-$side" "$side" "$ports" "$mode"; then
 			PAIRS+=("$wire-$side")
