@@ -3,17 +3,19 @@
 # What the slices of time say together in which a guest counted frames that circulate (dpdk/guest.c).
 #
 # A virtual machine's cores move between near and far ones of its host, and with them what two processes do that pass frames
-# in shared memory. Only slices count in which the cores were about as near as they ever were in this run; a sample
-# without enough of them counts only where its side has no other.
+# in shared memory; and when one of the two has no core, the other one stands still as well. Only slices count in which the
+# cores were about as near as they ever were in this run, and nobody else's. A sample without enough of them is poor: it
+# counts only where its side has no other.
 import statistics
 
-NEAR = 1.6    # of the nearest
-SHARE = 0.25  # of a sample's slices
-BUSY = 0.9    # a guest that has so little time left is the limit
+NEAR = 1.6     # of the nearest
+WAITED = 0.02  # of a slice
+SHARE = 0.25   # of a sample's slices
+BUSY = 0.9     # a guest that has so little time left is the limit
 
 
-def is_near(one, nearest):
-    return one["distance"] <= nearest * NEAR
+def counts(one, nearest):
+    return one["distance"] <= nearest * NEAR and one["waited"] <= WAITED
 
 
 def value_of(used, field, scale):
@@ -22,14 +24,15 @@ def value_of(used, field, scale):
 
 def settle_sample(sample, nearest):
     slices = sample["circle"]["slices"]
-    near = [one for one in slices if is_near(one, nearest)]
-    far = len(near) < SHARE * len(slices)
-    used = slices if far else near
+    good = [one for one in slices if counts(one, nearest)]
+    poor = len(good) < SHARE * len(slices)
+    used = slices if poor else good
     busy = statistics.median(one["busy"] for one in used)
     sample["value"] = value_of(used, "octets", 8e-9) if sample.get("counts") == "octets" else value_of(used, "frames", 1e-6)
     sample["circle"] = {
-        "far": far, "slices": len(used), "of": len(slices), "busy": busy,
+        "poor": poor, "slices": len(used), "of": len(slices), "busy": busy,
         "distance": statistics.median(one["distance"] for one in used),
+        "waited": statistics.median(one["waited"] for one in used),
         "gbits": value_of(used, "octets", 8e-9),
         "lost": sum(one["lost"] for one in slices),
     }
@@ -45,10 +48,10 @@ def settle(samples):
         settle_sample(sample, min(distances))
 
 
-def without_far(samples):
+def without_poor(samples):
     """Those of one side of one case that count."""
-    near = [sample for sample in samples if not sample.get("circle", {}).get("far")]
-    return near or samples
+    good = [sample for sample in samples if not sample.get("circle", {}).get("poor")]
+    return good or samples
 
 
 def summary(samples):
@@ -56,8 +59,8 @@ def summary(samples):
     circles = [sample["circle"] for sample in samples if "circle" in sample]
     if not circles:
         return None
-    result = {name: statistics.median(circle[name] for circle in circles) for name in ("busy", "distance", "gbits")}
-    result["far"] = circles[0]["far"]
+    result = {name: statistics.median(circle[name] for circle in circles) for name in ("busy", "distance", "waited", "gbits")}
+    result["poor"] = circles[0]["poor"]
     result["lost"] = sum(circle["lost"] for circle in circles)
     return result
 
@@ -69,9 +72,11 @@ def text(name, side):
     if circle["busy"] > 0:
         parts.append("its own limit is %.1f" % (side["median"] / circle["busy"]))
     parts.append("%.1f Gbit/s" % circle["gbits"])
-    parts.append("%.0f ns from core to core%s" % (circle["distance"], ", which is far" if circle["far"] else ""))
+    parts.append("%.0f ns from core to core" % circle["distance"])
+    if circle["poor"]:
+        parts.append("POOR: far cores, or %.0f %% of the time without one" % (circle["waited"] * 100))
     if circle["lost"]:
         parts.append("%d frames lost" % circle["lost"])
     if side["left_out"]:
-        parts.append("samples of far cores left out: %d" % side["left_out"])
+        parts.append("poor samples left out: %d" % side["left_out"])
     return "; ".join(parts)

@@ -38,7 +38,7 @@ def known_cores(sample):
 
 def summary(taken):
     """Of the samples of one side of one case."""
-    samples = circles.without_far(taken)
+    samples = circles.without_poor(taken)
     values = [sample["value"] for sample in samples]
     result = {"median": statistics.median(values), "min": min(values), "max": max(values), "samples": samples}
     limits = [sample["limit"] for sample in samples if "limit" in sample]
@@ -84,7 +84,7 @@ def judge(bar, sides):
         return dict(verdict, met=own["median"] >= bar["floor"])
     if "near" in bar:
         return dict(verdict, met=abs(own["median"] - bar["near"]) <= bar["within"])
-    verdict["ratio"] = own["median"] / other["median"]
+    verdict["ratio"] = own["median"] / other["median"] if other["median"] else None
     verdict["difference"] = own["median"] - other["median"]
     if "at_least" in bar:
         verdict["met"] = own["median"] >= bar["at_least"] * other["median"]
@@ -105,6 +105,8 @@ def evaluate_case(case, records, run):
         limit = generator_limit(case, name, run["cores"])
         if limit:
             case["sides"][name]["limit"] = limit
+        if case["sides"][name].get("circle"):
+            continue  # what others took was left out, slice by slice
         others = case["sides"][name].get("other_cores", 0)
         if others > OTHERS_SHARE * run["cores"]:
             case["sides"][name]["disturbed"] = "others used %.1f cores" % others

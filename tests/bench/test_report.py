@@ -115,33 +115,38 @@ class Report(unittest.TestCase):
         self.assertNotIn("limit", side)
 
     def circle(self, *slices):
-        """Each (frames in a millisecond, distance), and the guest is busy for half of it."""
+        """Each (frames in a millisecond, distance[, waited]), and the guest is busy for half of it."""
         return dict(sample("c", "switch", None), circle={"slices": [
-            {"seconds": 0.001, "frames": frames, "octets": frames * 60, "lost": 1, "busy": 0.5, "distance": distance}
-            for frames, distance in slices]})
+            {"seconds": 0.001, "frames": frames, "octets": frames * 60, "lost": 1, "busy": 0.5, "distance": distance,
+             "waited": waited[0] if waited else 0}
+            for frames, distance, *waited in slices]})
 
     def test_a_circle_counts_while_its_cores_are_near(self):
         side = self.limit(self.circle((9000, 50), (1000, 250), (8000, 60), (7000, 80), (1000, 81)))
         self.assertEqual(side["median"], 8)
-        self.assertEqual((side["circle"]["lost"], side["left_out"], side["circle"]["far"]), (5, 0, False))
+        self.assertEqual((side["circle"]["lost"], side["left_out"], side["circle"]["poor"]), (5, 0, False))
         self.assertIn("its own limit is 16.0; 3.8 Gbit/s; 60 ns from core to core; 5 frames lost", self.text)
 
     def test_a_circle_of_far_cores_is_left_out(self):
         near, far = self.circle((9000, 50)), self.circle((1000, 250))
         side = self.limit(near, far, far)
         self.assertEqual((side["median"], side["left_out"]), (9, 2))
-        self.assertIn("samples of far cores left out: 2", self.text)
+        self.assertIn("poor samples left out: 2", self.text)
 
     def test_a_side_that_saw_far_cores_only_says_so(self):
         other = dict(self.circle((9000, 50)), side="testpmd")
         side = self.limit(self.circle((1000, 250)), other)
-        self.assertEqual((side["median"], side["left_out"], side["circle"]["far"]), (1, 0, True))
-        self.assertIn("250 ns from core to core, which is far", self.text)
+        self.assertEqual((side["median"], side["left_out"], side["circle"]["poor"]), (1, 0, True))
+        self.assertIn("250 ns from core to core; POOR", self.text)
 
     def test_a_few_near_slices_are_none(self):
         slices = [(1000, 250)] * 4 + [(9000, 50)]
-        self.assertIs(self.limit(self.circle(*slices))["circle"]["far"], True)
-        self.assertIs(self.limit(self.circle(*slices[1:]))["circle"]["far"], False)
+        self.assertIs(self.limit(self.circle(*slices))["circle"]["poor"], True)
+        self.assertIs(self.limit(self.circle(*slices[1:]))["circle"]["poor"], False)
+
+    def test_a_circle_whose_cores_others_took_is_left_out(self):
+        side = self.limit(self.circle((9000, 50), (5000, 50, 0.03), (7000, 50, 0.02)), self.circle((1, 50, 0.5)))
+        self.assertEqual((side["median"], side["left_out"]), (8, 1))
 
     def test_a_busy_guest_is_the_limit(self):
         busy = self.circle((9000, 50))

@@ -4,8 +4,8 @@
 # Frames that circulate between the ports of a guest through a switch, as many as both can do, and how the bars of
 # vhost-user ports follow. Sourced by paths/dpdk.sh.
 #
-# The cores of a virtual machine move between near and far ones of its host (../circles.py). A sample that met far ones
-# only is taken again.
+# The cores of a virtual machine move between near and far ones of its host, and others want them, too (../circles.py). A
+# sample without enough slices that count is taken again.
 
 CIRCLE_WINDOW=128 # frames under way in each direction: half a ring
 NEAREST=''        # ns from core to core, of all slices so far
@@ -23,7 +23,7 @@ circulate_counting() {
 		NEAREST=$(jq --argjson before "${NEAREST:-null}" '[$before // empty, .slices[].distance] | min' <<<"$ANSWER")
 		[ "$SMOKE" = no ] || break
 		[ "$try" -lt "$NEAR_TRIES" ] || break
-		cores_were_far || break
+		! cores_were_near || break
 		# What rests is put onto another core.
 		sleep 1
 	done
@@ -32,18 +32,19 @@ circulate_counting() {
 	sample "$name" "$side" null cpu="$CPU" circle="$ANSWER" counts="$(quote "$what")"
 }
 
-cores_were_far() {
-	jq -e --argjson nearest "$NEAREST" \
-		'.slices | (map(select(.distance <= 1.6 * $nearest)) | length) < length / 4' <<<"$ANSWER" >/dev/null
+# Near, and nobody else's, in enough slices?
+cores_were_near() {
+	jq -e --argjson nearest "$NEAREST" '.slices
+		| (map(select(.distance <= 1.6 * $nearest and .waited <= 0.02)) | length) >= length / 4' <<<"$ANSWER" >/dev/null
 }
 
 # circulate_once PAIR WORD...: ANSWER is the guest's, CPU what it cost.
 circulate_once() {
-	local pair=$1
+	local pair=$1 process=${PAIR_PROCESSES[$1]#*:}
 	shift
 	world_resume "$pair"
 	cpu_begin "$pair"
-	ANSWER=$(guest_ask "$pair" "$@" seconds="$(moment)") || because "the guest of $pair does not answer" || return
+	ANSWER=$(guest_ask "$pair" "$@" seconds="$(moment)" switch="${process%% *}") || because "the guest of $pair does not answer" || return
 	cpu_end "$pair"
 	world_pause "$pair"
 }

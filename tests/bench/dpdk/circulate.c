@@ -4,8 +4,10 @@
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
 
+#include "tests/bench/dpdk/waits.h"
+
 #define BURST	      32u
-#define SLICE_MS      50u
+#define SLICE_MS      20u
 #define QUIET_MS      10u /* what has not come by then is lost */
 #define WARM_UP_MS    200u
 #define WARM_UP_MAX_S 5u
@@ -135,20 +137,23 @@ static void warm_up(struct circulation *circulation)
 
 unsigned circulate(struct circulation *circulation, struct slice *slices)
 {
-	uint64_t hz = rte_get_tsc_hz(), start, end;
+	uint64_t hz = rte_get_tsc_hz(), end;
+	struct waits waits;
 	double before;
 	unsigned count = 0;
 
 	warm_up(circulation);
-	start = rte_rdtsc();
-	end = start + (uint64_t)(circulation->seconds * (double)hz);
+	waits_init(&waits, circulation->switch_process);
+	end = rte_rdtsc() + (uint64_t)(circulation->seconds * (double)hz);
 	before = distance_measure(circulation->distance);
 	while (rte_rdtsc() < end && count < SLICES_MAX) {
 		struct slice *slice = &slices[count++];
+		uint64_t waited = waits_ns(&waits);
 		double after;
 
 		*slice = (struct slice){0};
 		run_slice(circulation, slice, hz / 1000 * SLICE_MS);
+		slice->waited = (double)(waits_ns(&waits) - waited) / slice->seconds / 1e9;
 		drain(circulation, slice);
 		after = distance_measure(circulation->distance);
 		slice->nanoseconds = RTE_MAX(before, after);
@@ -156,5 +161,6 @@ unsigned circulate(struct circulation *circulation, struct slice *slices)
 		if (slice->octets == 0)
 			slice->octets = slice->frames * FRAME_SIZE_MIN;
 	}
+	waits_fini(&waits);
 	return count;
 }

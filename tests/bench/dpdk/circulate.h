@@ -31,6 +31,7 @@ struct circulation {
 	double seconds;	  /* in all */
 	uint64_t warm_up; /* frames that have to come first */
 	struct distance *distance;
+	int switch_process; /* 0: not known */
 };
 
 /* What a part of the time brought. The cores' distance is measured between two parts. */
@@ -40,6 +41,7 @@ struct slice {
 	uint64_t octets; /* of them, without FCS */
 	uint64_t lost;
 	double busy;	    /* share of the time in which the guest had something to do */
+	double waited;	    /* share of it in which the guest or the switch waited for a core */
 	double nanoseconds; /* from core to core, the longer of before and after */
 };
 

@@ -11,15 +11,13 @@
  *     seconds=N	how long (4)
  *     window=N		frames under way in each direction (128)
  *     size=N		octets of a frame, without FCS (60)
- *     mss=N		TCP super-packets, to be cut into segments with so much payload (0: plain
- * frames)
- *     macs=N		behind each port, in turns (0: one, which is not written again for each
- * frame)
+ *     mss=N		payload of a segment, of TCP super-packets (0: plain frames)
+ *     macs=N		behind each port, in turns (0: one, which is not written again)
+ *     switch=PID	the process of the switch (0: unknown)
  *
  * and answers with one line of JSON: {"slices": [{"seconds": …, "frames": …, "octets": …, "lost":
- * …, "busy": …, "distance": …}, …]}: what came in each 50 ms or so, the share of the time in which
- * it had something to do, and how many nanoseconds CORE, where the switch runs, was away
- * (distance.h).
+ * …, "busy": …, "waited": …, "distance": …}, …]}, that is, struct slice, for each 20 ms or so.
+ * CORE is where the switch runs (distance.h).
  */
 
 #include <errno.h>
@@ -84,7 +82,7 @@ static void open_port(const struct guest *guest, uint16_t port)
 
 struct options {
 	double seconds;
-	unsigned long window, size, mss, macs;
+	unsigned long window, size, mss, macs, switch_process;
 };
 
 /* Reads "KEY=VALUE". Returns false when it is something else. */
@@ -96,7 +94,8 @@ static bool read_option(const char *word, struct options *options)
 	} keys[] = {{"window", &options->window},
 		    {"size", &options->size},
 		    {"mss", &options->mss},
-		    {"macs", &options->macs}};
+		    {"macs", &options->macs},
+		    {"switch", &options->switch_process}};
 	const char *value = strchr(word, '=');
 	char *end;
 
@@ -139,10 +138,10 @@ static void print_slices(const struct slice *slices, unsigned count)
 		const struct slice *slice = &slices[i];
 
 		printf("%s{\"seconds\": %.6f, \"frames\": %llu, \"octets\": %llu, \"lost\": %llu, "
-		       "\"busy\": %.3f, \"distance\": %.1f}",
+		       "\"busy\": %.3f, \"waited\": %.3f, \"distance\": %.1f}",
 		       i > 0 ? ", " : "", slice->seconds, (unsigned long long)slice->frames,
 		       (unsigned long long)slice->octets, (unsigned long long)slice->lost,
-		       slice->busy, slice->nanoseconds);
+		       slice->busy, slice->waited, slice->nanoseconds);
 	}
 	printf("]}\n");
 }
@@ -169,7 +168,8 @@ static void run(struct guest *guest, bool flood, const struct options *options)
 					  .lane_count = flood ? 1 : LANES_MAX,
 					  .seconds = options->seconds,
 					  .warm_up = 2 * LANES_MAX * options->macs,
-					  .distance = guest->distance};
+					  .distance = guest->distance,
+					  .switch_process = (int)options->switch_process};
 
 	for (unsigned i = 0; i < circulation.lane_count; i++)
 		circulation.lanes[i] = lane_of(guest, options, (uint16_t)i, flood);
