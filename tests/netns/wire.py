@@ -21,6 +21,7 @@ CLONE_NEWNET = 0x40000000
 VNET_HEADER = struct.Struct("<BBHHHH")  # flags, gso_type, hdr_len, gso_size, csum_start, csum_offset
 NEEDS_CSUM, GSO_TCPV4 = 1, 1
 FENCE_TYPE = 0x88B5  # IEEE 802: for local experiments
+TAGS = (b"\x81\0", b"\x88\xa8")
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 SO_RCVBUFFORCE = 33  # more than net.core.rmem_max, which root may
@@ -74,11 +75,28 @@ class Frame:
         return text + (f"...({len(self.data)})" if len(self.data) > 64 else "")
 
 
-class Wire:
+class Collector:
+    """What has arrived somewhere, and which fences."""
+
+    def __init__(self, name):
+        self.name, self.arrived, self.fences = name, [], set()
+
+    def take(self, frame):
+        """Puts it where it belongs. A trunk has fences with tags."""
+        at = 12
+        while frame.data[at:at + 2] in TAGS:
+            at += 4
+        if frame.data[at:at + 2] == struct.pack("!H", FENCE_TYPE):
+            self.fences.add(frame.data[at + 2:at + 10])
+        else:
+            self.arrived.append(frame)
+
+
+class Wire(Collector):
     """The workload's interface of one port."""
 
     def __init__(self, name, netns, ifname="eth0"):
-        self.name = name
+        super().__init__(name)
         with inside(netns):
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
             self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
@@ -87,8 +105,6 @@ class Wire:
             self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
             self.socket.bind((ifname, ETH_P_ALL))
         self.socket.setblocking(False)
-        self.arrived = []
-        self.fences = set()
 
     def send(self, data, vnet=(0, 0, 0, 0, 0, 0)):
         self.socket.setblocking(True)
@@ -107,10 +123,7 @@ class Wire:
             for level, kind, value in ancillary:
                 if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
                     frame, vnet = self.put_tag_back(frame, vnet, value)
-            if frame[12:14] == struct.pack("!H", FENCE_TYPE):
-                self.fences.add(frame[14:22])
-            else:
-                self.arrived.append(Frame(frame, vnet))
+            self.take(Frame(frame, vnet))
 
     @staticmethod
     def put_tag_back(frame, vnet, auxdata):
