@@ -126,7 +126,7 @@ lab_begin() {
 	LAB_NAMESPACES=()
 	LAB_JOBS=()
 	: >"$LAB_DIR/pids"
-	declare -gA LAB_PID=() LAB_HOST=() LAB_WORKERS=()
+	declare -gA LAB_PID=() LAB_HOST=() LAB_WORKERS=() LAB_ARGUMENTS=()
 	exec </dev/null
 	trap 'lab_end $?' EXIT
 	trap 'exit 129' HUP
@@ -266,10 +266,18 @@ switch_new() {
 	LAB_HOST[$1]=${2:-}
 }
 
-# daemon_start NAME control|datapath: the datapath has as many workers as LAB_WORKERS[NAME] says, or one.
+# Skips the script where the build has no DPDK, and thus no ports of type vhost-user and dpdk.
+needs_dpdk() {
+	ldd "$LAB_BUILD/datapath/vswitch-datapath" 2>/dev/null | grep -q librte_vhost ||
+		skip "the datapath in ${LAB_BUILD##*/} was built without DPDK"
+}
+
+# daemon_start NAME control|datapath: the datapath has as many workers as LAB_WORKERS[NAME] says, or one, and the
+# options in LAB_ARGUMENTS[NAME.datapath].
 daemon_start() {
 	local name=$1 kind=$2 place=() arguments=()
-	[ "$kind" != datapath ] || arguments=(--workers "${LAB_WORKERS[$name]:-1}")
+	# shellcheck disable=SC2206 # words
+	[ "$kind" != datapath ] || arguments=(--workers "${LAB_WORKERS[$name]:-1}" ${LAB_ARGUMENTS[$name.datapath]:-})
 	[ -z "${LAB_HOST[$name]}" ] || place=(ip netns exec "$LAB_PREFIX${LAB_HOST[$name]}")
 	"${place[@]}" "$LAB_BUILD/$kind/vswitch-$kind" --run-dir "$LAB_DIR/$name" "${arguments[@]}" \
 		</dev/null >>"$LAB_DIR/$name.$kind.log" 2>&1 &

@@ -66,6 +66,7 @@ qemu_start() {
 		sh "$LAB_DIR/$vm.in" -accel $accel -cpu max -nodefaults -no-user-config -display none -serial stdio \
 		-kernel "$LAB_DIR/vmlinuz" -initrd "$LAB_DIR/initrd" \
 		-append 'console=ttyS0 quiet memhp_default_state=online' "${@:3}"
+	# shellcheck disable=SC2034 # the caller's
 	QEMU=$!
 }
 

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Ports of type dpdk on devices that need no hardware, beside a TAP and the overlay; devices that are not there; and what
+# needs a restart of the datapath. dpdk.py has the exact frames.
+#
+#     peer: nic0, nic1           t1              far
+#        | veth   | veth         | tap            | tap
+#     [ nic       uplink0   switch s, host ]   [ switch far, other ]
+#       net_af_packet 0 and 1           +--VXLAN-+
+#     cap: net_pcap     mem: net_memif, with dpdk-testpmd     null: net_null     none: a device that is not there
+#
+# acme/web has t1, nic, mem, cap, null, far by VNI 5001, and tag 100 on uplink0; acme/db has t2 and tag 200.
+set -u
+# shellcheck source=tests/lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
+
+lab_begin "${1:-}"
+needs_dpdk
+ns_add host other peer t1 t2 far
+underlay host other 1600
+for number in 0 1; do
+	ip -n "${LAB_PREFIX}host" link add nic$number type veth peer name nic$number netns "${LAB_PREFIX}peer"
+	ip -n "${LAB_PREFIX}host" link set nic$number up
+	ip -n "${LAB_PREFIX}peer" link set nic$number up
+	# These devices hand frames on as they are: partial checksums too.
+	in_ns peer ethtool -K nic$number tx off tso off >/dev/null || fail ethtool
+done
+switch_start s host
+switch_start far other
+FILES=$LAB_DIR/s
+"$PYTHON" -B "$TOP/tests/netns/pcap.py" make "$FILES/replayed.pcap" 100 400 0 pcap
+
+state_of() {
+	ctl s --json port show "$1" | jq -r .status.state
+}
+reason_of() {
+	ctl s --json port show "$1" | jq -r '.status.reason // ""'
+}
+# add_device PORT DEVICE OPTION...: it waits until a datapath opens it.
+add_device() {
+	ctl s --wait 0 port add "$1" --type dpdk --dev "$2" "${@:3}" >/dev/null 2>&1
+	check_is "port $1 on $2" "4, vswitch-datapath has to be restarted to open $2" "$?, $(reason_of "$1")"
+}
+restart() {
+	daemon_kill s datapath
+	daemon_start s datapath
+	wait_until 10 switch_connected s || die "the datapath did not come back"
+}
+forwarding() {
+	can_ping t1 10.0.0.9
+}
+
+check "configuration" eval 'ctl s tenant add acme && ctl s segment add acme/web --vni 5001 --peer 172.31.0.2 &&
+	ctl s segment add acme/db && ctl s vtep set --local 172.31.0.1 && ctl far tenant add acme &&
+	ctl far segment add acme/web --vni 5001 --peer 172.31.0.1 && ctl far vtep set --local 172.31.0.2'
+check "port acme/t1" ctl s port add acme/t1 --type tap --segment web --ifname eth0 --netns "${LAB_PREFIX}t1" --ip 10.0.0.1/24
+check "port acme/t2" ctl s port add acme/t2 --type tap --segment db --ifname eth0 --netns "${LAB_PREFIX}t2"
+check "port acme/far" ctl far port add acme/far --type tap --segment web --ifname eth0 --netns "${LAB_PREFIX}far" \
+	--ip 10.0.0.9/24
+check "TAP and overlay forward" wait_until 5 forwarding
+
+# ---- devices need a restart ----
+add_device acme/nic net_af_packet0,iface=nic0 --segment web
+add_device uplink0 net_af_packet1,iface=nic1 --trunk acme/web=100,acme/db=200
+add_device acme/null net_null0,no-rx=1 --segment web
+add_device acme/none net_af_packet2,iface=nowhere --segment web
+add_device acme/odd net_nothing0 --segment web
+add_device acme/pci 0000:7f:1f.7 --segment web
+pid=$(ctl s --json status | jq .datapath.pid)
+check "and nothing else waits for it" forwarding
+check_is "the datapath was left alone" "$pid" "$(ctl s --json status | jq .datapath.pid)"
+restart
+for port in acme/nic uplink0 acme/null; do
+	check_is "$port, the datapath having been restarted" up "$(state_of $port)"
+done
+for port in acme/none acme/odd acme/pci; do
+	check_is "$port has no device" waiting "$(state_of $port)"
+	reason=$(reason_of $port)
+	check "it says why: $reason" eval '[ -n "$reason" ] && [[ $reason != *restarted* ]]'
+done
+check_is "the datapath runs, once" 1 "$(grep -c 'is ready\|listening' "$LAB_DIR/s.datapath.log" | head -n 1 | sed 's/[0-9]*/1/')"
+check "TAP and overlay forward" wait_until 5 forwarding
+status=/proc/${LAB_PID[s.datapath]}/status
+check_is "the datapath has no capabilities" "0000000000000000 0000000000000000 0000000000000000" \
+	"$(awk '/^Cap(Prm|Eff|Bnd):/ { print $2 }' "$status" | paste -sd ' ')"
+check_not "and is not root" grep -qE '^[UG]id:.*[[:space:]]0([[:space:]]|$)' "$status"
+
+# ---- exact frames ----
+ctl s port del acme/none
+ctl s port del acme/odd
+ctl s port del acme/pci
+check_is "ports were deleted: the datapath was left alone" "${LAB_PID[s.datapath]}" "$(ctl s --json status | jq .datapath.pid)"
+ip -n "${LAB_PREFIX}t1" addr flush dev eth0
+ip -n "${LAB_PREFIX}far" addr flush dev eth0
+"$PYTHON" -B "$TOP/tests/netns/dpdk.py" "$LAB_PREFIX" "$LAB_DIR/s" "$LAB_BUILD/cli/vswitchctl" || LAB_FAILED=1
+check "null takes what floods" eval '[ "$(port_counter s acme/null tx_packets)" -gt 50 ]'
+check_is "and gives nothing" 0 "$(port_counter s acme/null rx_packets)"
+ctl s port del acme/null
+
+# ---- a capture file, and memif ----
+add_device acme/cap "net_pcap0,rx_pcap=$FILES/replayed.pcap,tx_pcap=$FILES/recorded.pcap" --segment web
+add_device acme/mem "net_memif0,role=server,socket=$FILES/memif.sock,socket-abstract=no" --segment web
+job_in t1 dump.log tcpdump -i eth0 -Q in -B 16384 --immediate-mode -U -w "$LAB_DIR/dump" ether proto 0x88b5
+wait_until 5 grep -q listening "$LAB_DIR/dump.log" || die "tcpdump does not listen"
+DUMP=${LAB_JOBS[-1]}
+restart
+check_is "acme/cap, the datapath having been restarted" up "$(state_of acme/cap)"
+replayed() {
+	[ "$(port_counter s acme/cap rx_packets)" = 100 ]
+}
+check "the file is replayed" wait_until 5 replayed
+end_process "$DUMP"
+check_is "every frame reached the TAP" "same 100" "$("$PYTHON" -B "$TOP/tests/netns/pcap.py" compare \
+	"$FILES/replayed.pcap" "$LAB_DIR/dump")"
+command -v dpdk-testpmd >/dev/null || { echo "      dpdk-testpmd is not installed: no memif"; lab_finish; }
+ctl s fdb add --segment acme/web --port acme/mem 02:00:00:00:01:01
+nice dpdk-testpmd -l 0-1 --no-huge -m 128 --no-pci --no-shconf --no-telemetry --file-prefix "${LAB_PREFIX}memif" \
+	--vdev "net_memif0,role=client,socket=$FILES/memif.sock,socket-abstract=no" -- --forward-mode=macswap \
+	--port-topology=loop --auto-start --total-num-mbufs=2048 --stats-period 600 </dev/null >"$LAB_DIR/testpmd.log" 2>&1 &
+LAB_JOBS+=("$!")
+"$PYTHON" -B "$TOP/tests/netns/wire.py" send "${LAB_PREFIX}t1" 1 ff:ff:ff:ff:ff:ff 02:00:00:00:00:01 60
+echoed() {
+	"$PYTHON" -B "$TOP/tests/netns/wire.py" send "${LAB_PREFIX}t1" 50 02:00:00:00:01:01 02:00:00:00:00:01 300
+	[ "$(port_counter s acme/mem rx_packets)" -ge 50 ]
+}
+check "frames come back from the other side of a memif" wait_until 10 echoed
+end_process "${LAB_JOBS[-1]}"
+check "the other side having ended, TAP and uplink are as before" wait_until 5 eval \
+	'"$PYTHON" -B "$TOP/tests/netns/dpdk.py" "$LAB_PREFIX" "$LAB_DIR/s" "$LAB_BUILD/cli/vswitchctl"'
+lab_finish
