@@ -17,12 +17,17 @@ export PYTHON=/usr/bin/python3
 
 # build_tree DIR CC [MESON_OPTION]...: configures DIR where needed, and builds it, or only BUILD_TARGETS.
 build_tree() {
-	local dir=$1 cc=$2
+	local dir=$1 cc=$2 dpdk
 	shift 2
+	dpdk=$(pkg-config --modversion libdpdk 2>/dev/null)
 	if [ ! -f "$dir/build.ninja" ] || ! meson configure "$dir" "$@" >/dev/null 2>&1; then
 		rm -rf "$dir"
 		CC=$cc meson setup "$dir" "$TOP" "$@" || return
+	elif [ "$dpdk" != "$(cat "$dir/dpdk-version" 2>/dev/null)" ]; then
+		# It was installed since, or is another: meson does not look again by itself.
+		meson setup --reconfigure "$dir" || return
 	fi
+	echo "$dpdk" >"$dir/dpdk-version"
 	# shellcheck disable=SC2086 # words
 	ninja -C "$dir" -j "$(nproc)" ${BUILD_TARGETS:-}
 }
