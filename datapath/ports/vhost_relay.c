@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /*
@@ -14,10 +15,13 @@
  * (QEMU, docs/interop/vhost-user.rst). The library takes no more than the largest of them, a table
  * of memory regions or a device's configuration of 256 octets.
  */
-#define HEADER_SIZE    12u
-#define PAYLOAD_MAX    1024u
-#define FDS_MAX	       16u
-#define SET_VRING_CALL 13u /* a request: the eventfd by which the guest is interrupted */
+#define HEADER_SIZE 12u
+#define PAYLOAD_MAX 1024u
+#define FDS_MAX	    16u
+/* Requests that are looked into: the guest's memory, and the eventfd that interrupts it. */
+#define SET_MEM_TABLE  5u
+#define SET_VRING_CALL 13u
+#define REGIONS_MAX    8u /* that the library takes */
 #define EVENTS_A_TURN  64u
 
 struct vhost_relay {
@@ -203,25 +207,71 @@ static int whole_size(const struct vhost_relay *relay, size_t *size)
 	return 0;
 }
 
+struct region {
+	uint64_t guest_address, size, frontend_address, offset;
+};
+
+/* Whether the memory is all there, in a file: of what it cannot map, the library loses the
+ * descriptors. */
+static bool region_fits(const struct region *region, int fd)
+{
+	struct stat file;
+	uint64_t end;
+
+	return fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && region->size > 0 &&
+	       !__builtin_add_overflow(region->offset, region->size, &end) &&
+	       end <= (uint64_t)file.st_size;
+}
+
+/* A number of regions, 32 bits that mean nothing, and the regions: each with a descriptor. */
+static int check_memory(const struct vhost_relay *relay)
+{
+	const uint8_t *payload = relay->message + HEADER_SIZE;
+	uint32_t count = 0;
+
+	if (relay->size >= HEADER_SIZE + 2 * sizeof(count))
+		memcpy(&count, payload, sizeof(count));
+	if (count < 1 || count > REGIONS_MAX || count != relay->fd_count ||
+	    relay->size < HEADER_SIZE + 2 * sizeof(count) + count * sizeof(struct region))
+		return -EPROTO;
+	for (uint32_t i = 0; i < count; i++) {
+		struct region region;
+
+		memcpy(&region, payload + 2 * sizeof(count) + i * sizeof(region), sizeof(region));
+		if (!region_fits(&region, relay->fds[i]))
+			return -EPROTO;
+	}
+	return 0;
+}
+
 /*
  * Workers write to the descriptor by which a guest is interrupted: one that blocks would stop them.
  * (A frontend that means harm can take the flag away again.)
  */
-static void unblock_call(struct vhost_relay *relay)
+static void unblock_call(const struct vhost_relay *relay)
+{
+	for (unsigned i = 0; i < relay->fd_count; i++)
+		fcntl(relay->fds[i], F_SETFL, fcntl(relay->fds[i], F_GETFL) | O_NONBLOCK);
+}
+
+/* Looks into a whole message. Returns 0, or a negative errno for what must not be passed on. */
+static int check_message(const struct vhost_relay *relay)
 {
 	uint32_t request;
 
 	memcpy(&request, relay->message, sizeof(request));
-	for (unsigned i = 0; request == SET_VRING_CALL && i < relay->fd_count; i++)
-		fcntl(relay->fds[i], F_SETFL, fcntl(relay->fds[i], F_GETFL) | O_NONBLOCK);
+	if (request == SET_VRING_CALL)
+		unblock_call(relay);
+	return request == SET_MEM_TABLE ? check_memory(relay) : 0;
 }
 
 /* Passes a whole message on, or waits until the library has room for it. */
 static int pass_in(struct vhost_relay *relay)
 {
-	int error;
+	int error = check_message(relay);
 
-	unblock_call(relay);
+	if (error < 0)
+		return error;
 	error = send_message(relay, relay->inner);
 	if (error == -EAGAIN) {
 		error = watch(relay, EPOLL_CTL_MOD, relay->outer, 0);

@@ -6,7 +6,8 @@
  * Passes vhost-user messages between a frontend, whose connection came as a descriptor, and the
  * library that serves it, which knows only sockets that it connected itself. Messages are passed on
  * whole, so that a frontend that stops in the middle of one cannot stop the thread that serves all
- * others; of what is in them only the size is looked at.
+ * others. Looked into are only those that could harm: memory that is not there, and descriptors
+ * that block.
  *
  * Only control goes this way, none of the packets. Main thread only.
  */

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -161,7 +162,7 @@ static void test_whole_messages(void **state)
 	uint8_t message[HEADER_SIZE + PAYLOAD_MAX];
 
 	for (uint32_t size = 0; size <= PAYLOAD_MAX; size += 128) {
-		size_t whole = make_message(message, size, size);
+		size_t whole = make_message(message, 1000 + size, size);
 
 		assert_int_equal(send(fixture->frontend, message, whole, 0), whole);
 		serve();
@@ -178,7 +179,7 @@ static void test_octet_by_octet(void **state)
 {
 	struct fixture *fixture = *state;
 	uint8_t message[HEADER_SIZE + PAYLOAD_MAX];
-	size_t whole = make_message(message, 5, 40);
+	size_t whole = make_message(message, 3, 40);
 
 	for (size_t i = 0; i < whole; i++) {
 		expect_nothing(fixture->library);
@@ -195,7 +196,7 @@ static void test_many_at_once(void **state)
 	size_t size = 0;
 
 	for (uint32_t i = 0; i < 20; i++)
-		size += make_message(messages + size, i, 30);
+		size += make_message(messages + size, 100 + i, 30);
 	assert_int_equal(send(fixture->frontend, messages, size, 0), size);
 	serve();
 	expect_octets(fixture->library, messages, size);
@@ -248,7 +249,7 @@ static void test_descriptors(void **state)
 		fds[i] = STDIN_FILENO;
 	before = open_fds();
 	/* With the header only, the rest behind it: they belong to the whole message. */
-	make_message(message, 5, 16);
+	make_message(message, 3, 16);
 	assert_int_equal(send_with_fds(fixture->frontend, message, HEADER_SIZE, fds, 8),
 			 HEADER_SIZE);
 	serve();
@@ -290,6 +291,76 @@ static void test_call_does_not_block(void **state)
 	close(ends[1]);
 }
 
+struct region {
+	uint64_t guest, size, user, offset;
+};
+
+/* A table of memory: of each region the size and the offset. Returns the message's size. */
+static size_t memory_message(uint8_t *message, uint32_t count, uint64_t size, uint64_t offset)
+{
+	const struct region region = {0x1000, size, 0x2000, offset};
+	size_t whole = make_message(message, 5, 8 + count * (uint32_t)sizeof(region));
+
+	memcpy(message + HEADER_SIZE, &count, sizeof(count));
+	for (uint32_t i = 0; i < count; i++)
+		memcpy(message + HEADER_SIZE + 8 + i * sizeof(region), &region, sizeof(region));
+	return whole;
+}
+
+static void offer_memory(struct fixture *fixture, int fd, uint32_t regions, unsigned fd_count,
+			 uint64_t size, uint64_t offset, bool passes)
+{
+	uint8_t message[HEADER_SIZE + PAYLOAD_MAX];
+	size_t whole = memory_message(message, regions, size, offset);
+	int fds[32], got[32];
+
+	for (unsigned i = 0; i < fd_count; i++)
+		fds[i] = fd;
+	assert_int_equal(send_with_fds(fixture->frontend, message, whole, fds, fd_count), whole);
+	if (!passes) {
+		expect_end(EPROTO);
+		return;
+	}
+	serve();
+	assert_int_equal(receive_fds(fixture->library, got), fd_count);
+	for (unsigned i = 0; i < fd_count; i++)
+		close(got[i]);
+}
+
+/* The library would lose the descriptors of memory that it cannot map. */
+static void test_memory_is_there(void **state)
+{
+	static const struct {
+		uint32_t regions;
+		unsigned fds;
+		uint64_t size, offset;
+		bool passes;
+	} cases[] = {
+		{1, 1, 8192, 0, true},	   {8, 8, 8192, 0, true},
+		{1, 1, 4096, 4096, true},  {1, 1, 8193, 0, false},
+		{1, 1, 4096, 4097, false}, {1, 1, 0, 0, false},
+		{9, 9, 4096, 0, false},	   {2, 1, 4096, 0, false},
+		{1, 2, 4096, 0, false},	   {1, 1, UINT64_MAX, 4096, false},
+		{0, 1, 0, 0, false},	   {1, 1, 4096, UINT64_MAX - 100, false},
+	};
+	int fd = memfd_create("guest", 0);
+
+	assert_int_equal(ftruncate(fd, 8192), 0);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		unsigned before = open_fds();
+
+		offer_memory(*state, fd, cases[i].regions, cases[i].fds, cases[i].size,
+			     cases[i].offset, cases[i].passes);
+		assert_int_equal(open_fds(), before - !cases[i].passes);
+		if (cases[i].passes)
+			continue;
+		teardown(state);
+		setup(state);
+	}
+	offer_memory(*state, STDIN_FILENO, 1, 1, 4096, 0, false);
+	close(fd);
+}
+
 /* Descriptors that came with half a message do not outlive the connection. */
 static void test_descriptors_of_half(void **state)
 {
@@ -298,7 +369,7 @@ static void test_descriptors_of_half(void **state)
 	int fds[4] = {0, 0, 0, 0};
 	unsigned before = open_fds();
 
-	make_message(message, 5, 16);
+	make_message(message, 3, 16);
 	assert_int_equal(send_with_fds(fixture->frontend, message, HEADER_SIZE, fds, 4),
 			 HEADER_SIZE);
 	serve();
@@ -360,6 +431,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_library_ends, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_descriptors, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_call_does_not_block, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_memory_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_descriptors_of_half, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_library_is_slow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_frontend_does_not_read, setup, teardown),
