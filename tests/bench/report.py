@@ -73,8 +73,9 @@ def generator_limit(case, side, cores):
 
 
 def judge(bar, sides):
-    """Adds to a bar what was reached, and whether that is enough: None when one side is missing."""
-    own, other = sides.get(bar["side"]), sides.get(bar.get("of"))
+    """Adds to a bar what was reached, and whether that is enough: None when one side is missing, or says nothing."""
+    own, other = (None if name in sides and sides[name].get("circle", {}).get("poor") else sides.get(name)
+                  for name in (bar["side"], bar.get("of")))
     verdict = dict(bar, ratio=None, met=None)
     if own is None or ("of" in bar and other is None):
         return verdict

@@ -139,6 +139,12 @@ class Report(unittest.TestCase):
         self.assertEqual((side["median"], side["left_out"], side["circle"]["poor"]), (1, 0, True))
         self.assertIn("250 ns from core to core; POOR", self.text)
 
+    def test_a_bar_is_not_judged_by_poor_samples(self):
+        near, far = self.circle((9000, 50)), dict(self.circle((1000, 250)), side="testpmd")
+        for own, other in ((near, far), (dict(far, side="switch"), dict(near, side="testpmd"))):
+            met = self.report(case("c"), bar("c", at_least=0.1, of="testpmd"), own, other)["bars"][0]["met"]
+            self.assertIsNone(met)
+
     def test_a_few_near_slices_are_none(self):
         slices = [(1000, 250)] * 4 + [(9000, 50)]
         self.assertIs(self.limit(self.circle(*slices))["circle"]["poor"], True)
