@@ -31,6 +31,11 @@ path_dpdk() {
 
 # dpdk_end STATUS: the pages go back before the rest ends, and with those who still use them.
 dpdk_end() {
+	local pair
 	hugepages_return
+	# What is stopped would not end when it is told to.
+	for pair in "${!WORLD_STOPPABLE[@]}"; do
+		world_resume "$pair"
+	done
 	lab_end "$1"
 }
