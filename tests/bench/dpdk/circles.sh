@@ -129,7 +129,7 @@ dpdk_broadcast() {
 	[ "$SMOKE" = no ] || ports=3
 	# shellcheck disable=SC2046 # one word for each side
 	worlds_make broadcast $((ports + 1)) server $(unless_smoke "switch ovsdpdk" switch)
-	side_is dpdk unicast "the same ports, from one to another and back: frames"
+	side_is dpdk unicast "the same ports, frames from the first to each of the others in turns"
 	for size in "${FLOOD_SIZES[@]}"; do
 		case_add "dpdk-broadcast-$size" "broadcasts of $((size + 4)) bytes to $ports vhost-user ports: copies" Mpps more
 		bar_at_least "dpdk-broadcast-$size" 1 unicast
@@ -139,6 +139,6 @@ dpdk_broadcast() {
 
 # broadcast_turn PAIR SIDE CASE SIZE
 broadcast_turn() {
-	[ "$2" != switch ] || circulate "$1" unicast "$3" loop window=$CIRCLE_WINDOW size="$4" || return
+	[ "$2" != switch ] || circulate "$1" unicast "$3" spread window=$CIRCLE_WINDOW size="$4" || return
 	circulate "$1" "$2" "$3" flood window=$FLOOD_WINDOW size="$4"
 }

@@ -20,7 +20,7 @@ static void lane_send(struct lane *lane, struct rte_mbuf **mbufs, unsigned count
 	if (lane->frames.mss > 0)
 		count = rte_eth_tx_prepare(lane->frames.from, 0, mbufs, (uint16_t)count);
 	sent = rte_eth_tx_burst(lane->frames.from, 0, mbufs, (uint16_t)count);
-	lane->copies_away += (int64_t)sent * lane->to_count;
+	lane->copies_away += (int64_t)sent * lane->copies;
 	rte_pktmbuf_free_bulk(mbufs + sent, count - sent);
 }
 
@@ -38,25 +38,24 @@ static unsigned lane_receive(struct lane *lane, uint16_t port, struct rte_mbuf *
 	return count;
 }
 
-/* New frames, at the start and where those that came were copies: as many as the window has room
- * for. */
+/* New frames, at the start and where there are copies: as many as the window has room for. */
 static void lane_fill(struct lane *lane, unsigned window)
 {
-	int64_t room = (int64_t)window * lane->to_count - lane->copies_away;
+	int64_t room = (int64_t)window * lane->copies - lane->copies_away;
 	struct rte_mbuf *mbufs[BURST];
 	unsigned count = 0;
 
-	for (; count < BURST && room >= lane->to_count; count++)
-		room -= lane->to_count;
+	for (; count < BURST && room >= lane->copies; count++)
+		room -= lane->copies;
 	if (count > 0)
 		lane_send(lane, mbufs, frames_make(&lane->frames, mbufs, count));
 }
 
-/* What came goes again, as it is; a copy ends here. Returns whether anything came. */
+/* Returns whether anything came. */
 static bool lane_turn(struct lane *lane, unsigned window, struct slice *slice)
 {
-	bool is_flood = lane->to_count > 1, moved = false;
 	struct rte_mbuf *mbufs[BURST];
+	bool moved = false;
 
 	for (uint16_t i = 0; i < lane->to_count; i++) {
 		uint16_t port = (uint16_t)(lane->to_first + i);
@@ -65,14 +64,14 @@ static bool lane_turn(struct lane *lane, unsigned window, struct slice *slice)
 		if (count == 0)
 			continue;
 		moved = true;
-		if (is_flood) {
+		if (lane->copies > 1) {
 			rte_pktmbuf_free_bulk(mbufs, count);
 			continue;
 		}
 		frames_renew(&lane->frames, mbufs, count);
 		lane_send(lane, mbufs, count);
 	}
-	if (is_flood || !moved)
+	if (lane->copies > 1 || !moved)
 		lane_fill(lane, window);
 	return moved;
 }

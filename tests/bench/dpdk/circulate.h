@@ -17,10 +17,14 @@
 #define SLICES_MAX 12000u
 #define LANES_MAX  2u
 
-/* From one port to `to_count` others, each of which gets a copy of every frame. */
+/*
+ * From one port to `to_count` others, of which every frame reaches one, or each. What came in one
+ * piece goes again; a copy ends where it came.
+ */
 struct lane {
 	struct frames frames;
 	uint16_t to_first, to_count;
+	uint16_t copies;     /* of a frame that come */
 	int64_t copies_away; /* sent, and not seen again */
 };
 

@@ -6,6 +6,7 @@
 #include <rte_ip.h>
 #include <rte_tcp.h>
 #include <rte_udp.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define MAC_MULTIPLIER 2654435761u /* odd: different numbers stay different */
@@ -22,12 +23,15 @@ static void put_mac(uint8_t *mac, uint16_t port, uint32_t number)
 
 static void put_macs(struct frames *frames, uint8_t *frame)
 {
+	bool spread = frames->to_count > 1;
+	uint32_t number = spread ? 0 : frames->next;
+
 	if (frames->to == UINT16_MAX)
 		memset(frame, 0xff, 6);
 	else
-		put_mac(frame, frames->to, frames->next);
-	put_mac(frame + 6, frames->from, frames->next);
-	if (++frames->next >= frames->macs)
+		put_mac(frame, (uint16_t)(frames->to + (spread ? frames->next : 0)), number);
+	put_mac(frame + 6, frames->from, number);
+	if (++frames->next >= (spread ? frames->to_count : frames->macs))
 		frames->next = 0;
 }
 
@@ -120,10 +124,12 @@ unsigned frames_make(struct frames *frames, struct rte_mbuf **mbufs, unsigned co
 
 void frames_renew(struct frames *frames, struct rte_mbuf **mbufs, unsigned count)
 {
+	bool others = frames->macs > 0 || frames->to_count > 1;
+
 	/* They are the switch's to write until now, and still in its core's cache. */
-	for (unsigned i = 0; frames->macs > 0 && i < count; i++)
+	for (unsigned i = 0; others && i < count; i++)
 		__builtin_prefetch(rte_pktmbuf_mtod(mbufs[i], void *), 1);
-	for (unsigned i = 0; frames->macs > 0 && i < count; i++)
+	for (unsigned i = 0; others && i < count; i++)
 		put_macs(frames, rte_pktmbuf_mtod(mbufs[i], uint8_t *));
 	for (unsigned i = 0; frames->mss > 0 && i < count; i++)
 		if (mbufs[i]->pkt_len > frames->mss + 100u)

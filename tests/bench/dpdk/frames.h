@@ -12,15 +12,16 @@
 
 /*
  * Where frames go from and to. Behind each port there are `macs` of them, taken in turns, so that
- * the frames from one port to the other have all their MACs, too.
+ * the frames from one port to the other have all their MACs, too. Where frames go to several ports
+ * in turns there is one behind each.
  */
 struct frames {
 	struct rte_mempool *pool;
 	unsigned size; /* octets of a frame, without FCS */
-	unsigned
-		mss; /* octets of payload in each segment of a TCP super-packet; 0: a plain frame */
+	unsigned mss;  /* payload of each segment of a TCP super-packet; 0: a plain frame */
 	uint16_t from; /* ports */
-	uint16_t to;   /* UINT16_MAX: broadcast */
+	uint16_t to;   /* the first of them; UINT16_MAX: broadcast */
+	uint16_t to_count;
 	uint32_t macs; /* 0: one, which is written once and for all */
 	uint32_t next;
 };

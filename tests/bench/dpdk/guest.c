@@ -2,10 +2,11 @@
 
 /*
  * guest [OPTION OF EAL]... -- CORE [tso]: the guest of a virtual switch, on one core; its ports are
- * the devices that EAL is told to make (--vdev virtio_user0,path=...). Prints "ready", and does
- * what it reads, a line at a time:
+ * the devices that EAL is told to make (--vdev virtio_user0,path=...). Prints "ready", how many
+ * there are, and does what it reads, a line at a time:
  *
  *     loop KEY=VALUE...	frames from port 0 to port 1, and from port 1 to port 0, for ever
+ *     spread KEY=VALUE...	frames from port 0 to all other ports in turns
  *     flood KEY=VALUE...	broadcasts from port 0 to all other ports
  *
  *     seconds=N	how long (4)
@@ -21,6 +22,7 @@
  */
 
 #include <errno.h>
+#include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_ethdev.h>
 #include <rte_lcore.h>
@@ -146,45 +148,81 @@ static void print_slices(const struct slice *slices, unsigned count)
 	printf("]}\n");
 }
 
-static struct lane lane_of(const struct guest *guest, const struct options *options, uint16_t from,
-			   bool flood)
+enum pattern { LOOP, SPREAD, FLOOD, PATTERNS };
+
+static const char *const patterns[PATTERNS] = {"loop ", "spread ", "flood "};
+
+static struct lane lane_of(const struct guest *guest, const struct options *options,
+			   enum pattern pattern, uint16_t from)
 {
+	uint16_t to = pattern == LOOP ? (uint16_t)(1 - from) : 1;
+	uint16_t to_count = pattern == LOOP ? 1 : (uint16_t)(guest->ports - 1);
+
 	return (struct lane){
-		.to_first = flood ? 1 : (uint16_t)(1 - from),
-		.to_count = flood ? (uint16_t)(guest->ports - 1) : 1,
+		.to_first = to,
+		.to_count = to_count,
+		.copies = pattern == FLOOD ? to_count : 1,
 		.frames = {.pool = guest->pool,
 			   .size = (unsigned)options->size,
 			   .mss = (unsigned)options->mss,
 			   .from = from,
-			   .to = flood ? UINT16_MAX : (uint16_t)(1 - from),
+			   .to = pattern == FLOOD ? UINT16_MAX : to,
+			   .to_count = pattern == SPREAD ? to_count : 1,
 			   .macs = (uint32_t)options->macs},
 	};
 }
 
+/* One frame from each other port to port 0, so that the switch knows where they are. */
+static void announce(const struct guest *guest)
+{
+	uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 10;
+	unsigned waiting = 0;
+
+	for (uint16_t port = 1; port < guest->ports; port++) {
+		struct frames frames = {.pool = guest->pool, .size = FRAME_SIZE_MIN, .from = port};
+		struct rte_mbuf *mbuf;
+
+		if (frames_make(&frames, &mbuf, 1) == 1 && rte_eth_tx_burst(port, 0, &mbuf, 1) == 1)
+			waiting++;
+	}
+	while (waiting > 0 && rte_rdtsc() < end) {
+		struct rte_mbuf *mbufs[PORTS_MAX];
+		unsigned count = rte_eth_rx_burst(0, 0, mbufs, PORTS_MAX);
+
+		rte_pktmbuf_free_bulk(mbufs, count);
+		waiting -= RTE_MIN(waiting, count);
+	}
+}
+
 /* One lane to all other ports, or one each way between the first two. */
-static void run(struct guest *guest, bool flood, const struct options *options)
+static void run(struct guest *guest, enum pattern pattern, const struct options *options)
 {
 	struct circulation circulation = {.window = (unsigned)options->window,
-					  .lane_count = flood ? 1 : LANES_MAX,
+					  .lane_count = pattern == LOOP ? LANES_MAX : 1,
 					  .seconds = options->seconds,
 					  .warm_up = 2 * LANES_MAX * options->macs,
 					  .distance = guest->distance,
 					  .switch_process = (int)options->switch_process};
 
+	if (pattern == SPREAD)
+		announce(guest);
 	for (unsigned i = 0; i < circulation.lane_count; i++)
-		circulation.lanes[i] = lane_of(guest, options, (uint16_t)i, flood);
+		circulation.lanes[i] = lane_of(guest, options, pattern, (uint16_t)i);
 	print_slices(guest->slices, circulate(&circulation, guest->slices));
 }
 
 static void obey(struct guest *guest, char *line)
 {
 	struct options options = {.seconds = 4, .window = 128, .size = FRAME_SIZE_MIN};
-	bool flood = strncmp(line, "flood", 5) == 0, loop = strncmp(line, "loop", 4) == 0;
+	enum pattern pattern = 0;
 
-	if ((!flood && !loop) || !read_options(line + (flood ? 5 : 4), &options))
+	while (pattern < PATTERNS &&
+	       strncmp(line, patterns[pattern], strlen(patterns[pattern])) != 0)
+		pattern++;
+	if (pattern == PATTERNS || !read_options(line + strlen(patterns[pattern]), &options))
 		printf("{\"error\": \"what?\"}\n");
 	else
-		run(guest, flood, &options);
+		run(guest, pattern, &options);
 	fflush(stdout);
 }
 
@@ -223,7 +261,7 @@ int main(int argc, char **argv)
 			  argc - used > 2 && strcmp(argv[used + 2], "tso") == 0);
 	if (guest == NULL)
 		fail("buffers or ports", rte_errno);
-	puts("ready");
+	printf("ready %u\n", guest->ports);
 	fflush(stdout);
 	while (fgets(line, sizeof(line), stdin) != NULL)
 		obey(guest, line);

@@ -57,8 +57,9 @@ guest_device() {
 	echo "virtio_user$1,path=$2,server=$server,queues=1"
 }
 
+# guest_is_ready PAIR COUNT: are so many ports there?
 guest_is_ready() {
-	grep -q '^ready' "$LAB_DIR/$1.answers"
+	grep -qx "ready $2" "$LAB_DIR/$1.answers"
 }
 
 # guest_ask PAIR WORD...: prints the answer. Returns 1 when there is none in time.

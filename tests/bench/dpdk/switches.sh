@@ -52,7 +52,7 @@ world_make() {
 		wait_until 10 sockets_are_there "$sockets" "$3" || die "$pair makes no sockets"
 		guest_start "$pair" "$3" client "$sockets" "$WORLD_GUEST"
 	fi
-	wait_until "$CONNECT_SECONDS" guest_is_ready "$pair" || die "the guest of $pair is not connected"
+	wait_until "$CONNECT_SECONDS" guest_is_ready "$pair" "$3" || die "the guest of $pair is not connected"
 	world_pause "$pair"
 }
 
