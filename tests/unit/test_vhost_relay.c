@@ -242,7 +242,7 @@ static void test_descriptors(void **state)
 {
 	struct fixture *fixture = *state;
 	uint8_t message[HEADER_SIZE + PAYLOAD_MAX];
-	int fds[32], got[32];
+	int fds[32], got[32] = {0};
 	unsigned before, count;
 
 	for (unsigned i = 0; i < 32; i++)
@@ -274,7 +274,7 @@ static void test_call_does_not_block(void **state)
 {
 	struct fixture *fixture = *state;
 	uint8_t message[HEADER_SIZE + 8];
-	int ends[2], got[32];
+	int ends[2], got[32] = {0};
 
 	assert_int_equal(pipe(ends), 0);
 	for (uint32_t request = 12; request <= 13; request++) {
@@ -312,7 +312,7 @@ static void offer_memory(struct fixture *fixture, int fd, uint32_t regions, unsi
 {
 	uint8_t message[HEADER_SIZE + PAYLOAD_MAX];
 	size_t whole = memory_message(message, regions, size, offset);
-	int fds[32], got[32];
+	int fds[32], got[32] = {0};
 
 	for (unsigned i = 0; i < fd_count; i++)
 		fds[i] = fd;
