@@ -15,18 +15,8 @@ from wire import BROADCAST, NEEDS_CSUM
 
 PLAIN = VERSION_1 | PROTOCOL_FEATURES
 OLD = ALL & ~(MRG_RXBUF | INDIRECT_DESC | EVENT_IDX)
-GROUPS = [["y1", "y-tap"], ["x1", "x-tap", "t"], ["b1", "b2", "b-tap"], ["j1", "j2", "j-tap"],
-          ["g1", "g2", "g3", "g-tap"]]
-GUESTS = {
-    "g1": {}, "g2": {"features": OLD, "cuts": (12,), "receive_cuts": (12,)},
-    "g3": {"features": PLAIN | MRG_RXBUF, "cuts": (12, 14, 20)},
-    "b1": {}, "b2": {}, "x1": {}, "y1": {}, "t": {}, "j1": {"cuts": (3, 4096, 5)}, "j2": {"features": OLD},
-}
-WEB = 4
-ADDRESS, REMOTE = "02:00:00:00:00:01", "02:00:00:00:00:77"
-
-# Drivers that g2 is one after another: what their descriptors look like, and what they negotiate.
-VARIANTS = {
+# Drivers that differ in what their descriptors look like, and in what they negotiate.
+DRIVERS = {
     "a driver that takes all": {},
     "no buffers that are merged": {"features": ALL & ~MRG_RXBUF},
     "no indirect descriptors": {"features": ALL & ~INDIRECT_DESC, "cuts": (1, 11, 14)},
@@ -42,6 +32,18 @@ VARIANTS = {
     "a ring of 64": {"ring_size": 64},
     "a ring of 1024": {"ring_size": 1024, "cuts": (12,), "memory": 96 << 20},
 }
+DRIVER_NAMES = [f"d{number}" for number in range(len(DRIVERS))]
+
+GROUPS = [["y1", "y-tap"], ["x1", "x-tap", "t"], ["b1", "b2", "b-tap"], ["j1", "j2", "j-tap"],
+          ["g1", "g2", "g3", "g-tap"], [*DRIVER_NAMES, "d-tap"]]
+GUESTS = {
+    "g1": {}, "g2": {"features": OLD, "cuts": (12,), "receive_cuts": (12,)},
+    "g3": {"features": PLAIN | MRG_RXBUF, "cuts": (12, 14, 20)},
+    "b1": {}, "b2": {}, "x1": {}, "y1": {}, "t": {}, "j1": {"cuts": (3, 4096, 5)}, "j2": {"features": OLD},
+    **dict(zip(DRIVER_NAMES, DRIVERS.values())),
+}
+WEB, ALL_DRIVERS = 4, 5
+ADDRESS, REMOTE = "02:00:00:00:00:01", "02:00:00:00:00:77"
 
 
 def partial(flow, size):
@@ -156,16 +158,23 @@ def counters(lab, names):
 
 
 def drivers(lab):
-    """Another guest takes the former one's place, again and again."""
+    """Whatever one driver sends reaches all others, each in its own way."""
+    segment = Segment(lab.network, ALL_DRIVERS)
+    for name, text in zip(DRIVER_NAMES, DRIVERS):
+        print(f"      {name}: {text}, features {lab.network.wires[name].features:#x}", flush=True)
+    for source in segment.ports:
+        segment.sizes(source)
+        offloads(lab, segment, source)
+
+
+def takes_turns(lab):
+    """Another guest takes the former one's place, with another driver."""
     segment = Segment(lab.network, WEB)
-    for text, arguments in VARIANTS.items():
+    for arguments in ({"features": PLAIN}, {}):
         before = lab.counters("g2")
         guest = lab.replace("g2", arguments)
-        print(f"      g2 is now: {text}, features {guest.features:#x}", flush=True)
-        segment.sizes("g1")
-        segment.sizes("g2")
-        offloads(lab, segment, "g2")
-        for source in ("g1", "g-tap"):
+        for source in ("g1", "g2"):
+            segment.sizes(source)
             offloads(lab, segment, source)
         lab.counted("g2", guest.counts, before)
 
@@ -232,8 +241,9 @@ def main():
     tenants(lab)
     trunk(lab)
     jumbo(lab)
-    counters(lab, GUESTS)
     drivers(lab)
+    counters(lab, GUESTS)
+    takes_turns(lab)
     ring_full(lab)
     ceiling(lab, "--send", "a ceiling on what a guest sends", "g1", "g-tap")
     ceiling(lab, "--receive", "a ceiling on what a guest receives", "g-tap", "g1")

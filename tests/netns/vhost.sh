@@ -10,6 +10,7 @@
 #                                                                        t (client), a trunk
 #     x1 (client)                            x-tap      [ gamma/x ]------+
 #     j1 (client)  j2 (server)               j-tap      [ jumbo/web ]  with an MTU of 9000
+#     d0 (client)  d1 (server)  …  d13       d-tap      [ drivers/web ]
 #
 # "client" is what the switch is.
 set -u
@@ -18,7 +19,7 @@ set -u
 
 lab_begin "${1:-}"
 needs_dpdk
-ns_add g-tap b-tap y-tap x-tap j-tap
+ns_add g-tap b-tap y-tap x-tap j-tap d-tap
 mkdir "$LAB_DIR/vm"
 switch_start s
 
@@ -34,7 +35,8 @@ tap_port() {
 
 check "configuration" eval 'ctl s tenant add acme && ctl s tenant add beta && ctl s tenant add gamma &&
 	ctl s tenant add jumbo && ctl s segment add acme/web && ctl s segment add beta/web &&
-	ctl s segment add gamma/x && ctl s segment add gamma/y && ctl s segment add jumbo/web --mtu 9000'
+	ctl s segment add gamma/x && ctl s segment add gamma/y && ctl s segment add jumbo/web --mtu 9000 &&
+	ctl s tenant add drivers && ctl s segment add drivers/web'
 vhost_port acme/g1 client --segment web
 vhost_port acme/g2 server --segment web
 vhost_port acme/g3 client --segment web
@@ -45,7 +47,10 @@ vhost_port gamma/x1 client --segment x
 vhost_port gamma/t client --native x --trunk y=20
 vhost_port jumbo/j1 client --segment web
 vhost_port jumbo/j2 server --segment web
-for port in acme/g-tap beta/b-tap jumbo/j-tap; do
+for number in {0..13}; do
+	vhost_port "drivers/d$number" "$([ $((number % 2)) = 0 ] && echo client || echo server)" --segment web
+done
+for port in acme/g-tap beta/b-tap jumbo/j-tap drivers/d-tap; do
 	tap_port $port web
 done
 tap_port gamma/y-tap y

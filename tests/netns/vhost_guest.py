@@ -160,6 +160,16 @@ class Guest(Collector):
             self.buffers[ring.index].append(used[0])
         return self.buffers[ring.index] and ring.room(pieces(0, size, self.cuts))
 
+    def sent(self, seconds=QUIET):
+        """Waits until all that was sent was taken. Was it?"""
+        deadline = time.monotonic() + seconds
+        for ring in self.rings[1::2]:
+            self.sendable(ring, 0)
+            while ring.chains and time.monotonic() < deadline:
+                select.select([self.taken], [], [], 0.05)
+                self.sendable(ring, 0)
+        return not any(ring.chains for ring in self.rings[1::2])
+
     def collect(self):
         """Takes in what has arrived."""
         clear(self.socket)

@@ -17,8 +17,9 @@ from wire import BROADCAST, ethernet
 
 TYPE = 0x88B6
 GOOD, OTHER, EVIL = "02:00:00:00:00:01", "02:00:00:00:00:02", "02:00:00:00:00:66"
-# A port that has lost its guest is given the next one not at once: attacks go from port to port.
-EVILS = [f"evil{number}" for number in range(16)]
+# A port whose guests do not last is given the next one after two seconds only: attacks go from port to port.
+EVILS = [f"evil{number}" for number in range(128)]
+AT_THE_END = EVILS[::16]
 GROUPS = [["good", "good-tap"], ["evil-tap", *EVILS]]
 
 
@@ -112,14 +113,17 @@ class Hostility:
 
     def at_the_end(self):
         """A guest that keeps to the rules is served on the attacked port, and all that was taken is given back."""
-        self.network.groups, self.network.wires = self.all
-        for name in EVILS:
+        groups, wires = self.all
+        groups[1] = [wire for wire in groups[1] if wire.name == "evil-tap" or wire.name in AT_THE_END]
+        self.network.groups = groups
+        self.network.wires = {name: wire for name, wire in wires.items() if name not in EVILS or name in AT_THE_END}
+        for name in AT_THE_END:
             self.lab.start(name)
         self.lab.ready()
         frame = ethernet(BROADCAST, EVIL, TYPE, b"at last").ljust(60, b"\0")
-        self.lab.expect("guests on the attacked ports", "evil-tap", [frame], {name: [frame] for name in EVILS})
+        self.lab.expect("guests on the attacked ports", "evil-tap", [frame], {name: [frame] for name in AT_THE_END})
         self.lab.counted("good", self.network.wires["good"].counts)
-        for name in EVILS:
+        for name in AT_THE_END:
             self.network.wires[name].close()
         held = self.left_alone()
         self.network.result("the datapath holds no more than before",
@@ -131,8 +135,7 @@ def main():
     words = " ".join(sys.argv[5:])
     it.network.wires["good"].start()
     it.lab.ready()
-    for name in EVILS:
-        it.lab.guest(name, {}).start().close()
+    it.guest().start().close()
     it.before = it.left_alone()
     for text, attack in CONNECTION_ATTACKS + RING_ATTACKS:
         if words in text:
