@@ -48,6 +48,28 @@ static const char usage[] =
 	"                 else an id that nobody has)\n"
 	"  --help, --version\n";
 
+static int parse_workers(const char *text, unsigned *workers)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	if (*text == '\0' || *end != '\0' || number < 1 || number > STATS_WORKERS) {
+		fprintf(stderr, "vswitch-datapath: --workers takes 1 to %u\n", STATS_WORKERS);
+		return -EINVAL;
+	}
+	*workers = (unsigned)number;
+	return 0;
+}
+
+static int parse_poll(const char *text, bool *always)
+{
+	*always = strcmp(text, "always") == 0;
+	if (*always || strcmp(text, "adaptive") == 0)
+		return 0;
+	fputs("vswitch-datapath: --poll takes adaptive or always\n", stderr);
+	return -EINVAL;
+}
+
 /* Returns 0, 1 when there is nothing left to do, or -EINVAL after saying why. */
 static int parse_options(int argc, char **argv, struct options *options)
 {
@@ -61,7 +83,6 @@ static int parse_options(int argc, char **argv, struct options *options)
 		{NULL, 0, NULL, 0},
 	};
 	const char *environment = getenv("VSWITCH_RUN_DIR");
-	char *end;
 	int option;
 
 	options->run_dir = environment != NULL ? environment : DEFAULT_RUN_DIR;
@@ -69,8 +90,6 @@ static int parse_options(int argc, char **argv, struct options *options)
 	options->workers = 1;
 	options->poll_always = false;
 	while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
-		unsigned long workers;
-
 		switch (option) {
 		case 'd':
 			options->run_dir = optarg;
@@ -79,22 +98,12 @@ static int parse_options(int argc, char **argv, struct options *options)
 			options->user = optarg;
 			break;
 		case 'p':
-			options->poll_always = strcmp(optarg, "always") == 0;
-			if (!options->poll_always && strcmp(optarg, "adaptive") != 0) {
-				fputs("vswitch-datapath: --poll takes adaptive or always\n",
-				      stderr);
+			if (parse_poll(optarg, &options->poll_always) < 0)
 				return -EINVAL;
-			}
 			break;
 		case 'w':
-			workers = strtoul(optarg, &end, 10);
-			if (*optarg == '\0' || *end != '\0' || workers < 1 ||
-			    workers > STATS_WORKERS) {
-				fprintf(stderr, "vswitch-datapath: --workers takes 1 to %u\n",
-					STATS_WORKERS);
+			if (parse_workers(optarg, &options->workers) < 0)
 				return -EINVAL;
-			}
-			options->workers = (unsigned)workers;
 			break;
 		case 'h':
 			fputs(usage, stdout);
