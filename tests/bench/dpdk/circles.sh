@@ -78,6 +78,7 @@ super_turn() {
 MACS=(1000 10000 100000 1000000)
 # The cost may be 1.3 times that with one.
 MACS_SHARE=0.769
+MACS_WARM_UP_MAX=50 # seconds
 
 dpdk_macs() {
 	local count ROUNDS=$ROUNDS
@@ -95,7 +96,15 @@ dpdk_macs() {
 # macs_turn PAIR SIDE CASE COUNT
 macs_turn() {
 	[ "$2" != switch ] || circulate "$1" one "$3" loop window=$CIRCLE_WINDOW macs=1 || return
-	circulate "$1" "$2" "$3" loop window=$CIRCLE_WINDOW macs=$(($4 / 2))
+	circulate "$1" "$2" "$3" loop window=$CIRCLE_WINDOW macs=$(($4 / 2)) warm="$(macs_warm_up "$2" "$4")"
+}
+
+# macs_warm_up SIDE COUNT: Open vSwitch has a flow for each pair of MACs; it begins with room for 10,000 of them, and makes
+# room for 1,000 more twice a second.
+macs_warm_up() {
+	local seconds=$(($2 / 2000))
+	[ "$1" = ovsdpdk ] || seconds=0
+	echo $((seconds < MACS_WARM_UP_MAX ? seconds : MACS_WARM_UP_MAX))
 }
 
 CEILING_RATE=1000gbit

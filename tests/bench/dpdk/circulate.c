@@ -9,8 +9,8 @@
 #define BURST	      32u
 #define SLICE_MS      20u
 #define QUIET_MS      10u /* what has not come by then is lost */
-#define WARM_UP_MS    200u
-#define WARM_UP_MAX_S 5u
+#define WARM_UP_MIN_S 0.2
+#define WARM_UP_MAX_S 5.0
 
 /* Sends `count` frames, and those that do not go are none. */
 static void lane_send(struct lane *lane, struct rte_mbuf **mbufs, unsigned count)
@@ -126,12 +126,13 @@ static void warm_up(struct circulation *circulation)
 {
 	struct slice slice = {0};
 	uint64_t hz = rte_get_tsc_hz(), start = rte_rdtsc();
+	double least = RTE_MAX(circulation->warm_up_seconds, WARM_UP_MIN_S), passed;
 
 	do {
 		run_slice(circulation, &slice, hz / 1000 * SLICE_MS);
 		drain(circulation, &slice);
-	} while (rte_rdtsc() - start < hz / 1000 * WARM_UP_MS ||
-		 (slice.frames < circulation->warm_up && rte_rdtsc() - start < hz * WARM_UP_MAX_S));
+		passed = (double)(rte_rdtsc() - start) / (double)hz;
+	} while (passed < least || (slice.frames < circulation->warm_up && passed < WARM_UP_MAX_S));
 }
 
 unsigned circulate(struct circulation *circulation, struct slice *slices)

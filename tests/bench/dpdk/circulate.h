@@ -31,9 +31,10 @@ struct lane {
 struct circulation {
 	struct lane lanes[LANES_MAX];
 	unsigned lane_count;
-	unsigned window;  /* frames of a lane under way at most */
-	double seconds;	  /* in all */
-	uint64_t warm_up; /* frames that have to come first */
+	unsigned window;	/* frames of a lane under way at most */
+	double seconds;		/* in all */
+	uint64_t warm_up;	/* frames that have to come first, */
+	double warm_up_seconds; /* and how long it takes at least */
 	struct distance *distance;
 	int switch_process; /* 0: not known */
 };

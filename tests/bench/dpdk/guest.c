@@ -14,6 +14,7 @@
  *     size=N		octets of a frame, without FCS (60)
  *     mss=N		payload of a segment, of TCP super-packets (0: plain frames)
  *     macs=N		behind each port, in turns (0: one, which is not written again)
+ *     warm=N		seconds before, at least (0)
  *     switch=PID	the process of the switch (0: unknown)
  *
  * and answers with one line of JSON: {"slices": [{"seconds": …, "frames": …, "octets": …, "lost":
@@ -41,6 +42,7 @@
 #define TSO_BUFFER  (RTE_PKTMBUF_HEADROOM + 4096u)
 #define WINDOW_MAX  4096u
 #define MACS_MAX    (1u << 22)
+#define WARM_MAX    300u
 #define SECONDS_MAX 600.0
 
 struct guest {
@@ -84,7 +86,7 @@ static void open_port(const struct guest *guest, uint16_t port)
 
 struct options {
 	double seconds;
-	unsigned long window, size, mss, macs, switch_process;
+	unsigned long window, size, mss, macs, warm, switch_process;
 };
 
 /* Reads "KEY=VALUE". Returns false when it is something else. */
@@ -93,11 +95,9 @@ static bool read_option(const char *word, struct options *options)
 	const struct {
 		const char *key;
 		unsigned long *value;
-	} keys[] = {{"window", &options->window},
-		    {"size", &options->size},
-		    {"mss", &options->mss},
-		    {"macs", &options->macs},
-		    {"switch", &options->switch_process}};
+	} keys[] = {{"window", &options->window}, {"size", &options->size},
+		    {"mss", &options->mss},	  {"macs", &options->macs},
+		    {"warm", &options->warm},	  {"switch", &options->switch_process}};
 	const char *value = strchr(word, '=');
 	char *end;
 
@@ -129,8 +129,8 @@ static bool read_options(char *words, struct options *options)
 	}
 	return options->seconds > 0 && options->seconds <= SECONDS_MAX && options->window > 0 &&
 	       options->window <= WINDOW_MAX && options->size >= FRAME_SIZE_MIN &&
-	       options->size <= FRAME_SIZE_MAX && options->mss < options->size &&
-	       options->macs <= MACS_MAX;
+	       options->size <= FRAME_SIZE_MAX && options->warm <= WARM_MAX &&
+	       options->mss < options->size && options->macs <= MACS_MAX;
 }
 
 static void print_slices(const struct slice *slices, unsigned count)
@@ -201,6 +201,7 @@ static void run(struct guest *guest, enum pattern pattern, const struct options 
 					  .lane_count = pattern == LOOP ? LANES_MAX : 1,
 					  .seconds = options->seconds,
 					  .warm_up = 2 * LANES_MAX * options->macs,
+					  .warm_up_seconds = (double)options->warm,
 					  .distance = guest->distance,
 					  .switch_process = (int)options->switch_process};
 

@@ -68,7 +68,7 @@ guest_ask() {
 	shift
 	count=$(wc -l <"$file")
 	echo "$*" >"$LAB_DIR/$pair.ask"
-	wait_until $((SECONDS_EACH + 30)) has_more_lines "$file" "$count" || return
+	wait_until $((SECONDS_EACH + 90)) has_more_lines "$file" "$count" || return
 	tail -n 1 "$file" | jq -ce 'select(.slices)'
 }
 

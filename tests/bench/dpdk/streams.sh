@@ -11,12 +11,13 @@
 # guests what they have without vhost-user: a TAP that the process of the virtual machine opened, with one more relay of the
 # same sort (tap_loop.c).
 
-# streams_make WIRE SIDE...: PAIRS are those that could be made. All but the one that is measured are stopped.
+# streams_make WIRE SIDE...: PAIRS are those that could be made. All but the one that is measured rest.
 streams_make() {
 	local wire=$1 side pairs=()
 	shift
 	worlds_end
 	for side; do
+		# shellcheck disable=SC2034 # worlds_end reads it
 		WORLD_STOPPABLE["$wire-$side"]=''
 		pairs_make "$wire" "$side"
 		[ ${#PAIRS[@]} != 0 ] || { world_end "$wire-$side"; continue; }
@@ -81,7 +82,8 @@ vhost_switch() {
 vhost_ovs() {
 	hugepages_reserve $((2 * RELAY_MB + OVS_MB)) || return
 	OVS_DPDK=yes ovs_start "$1" "$1-host" "$1" || return
-	WORLD_STOPPABLE[$1]+=" $!"
+	# shellcheck disable=SC2034 # world_pause reads it
+	WORLD_OVS[$1]=$!
 }
 
 pair_guests_switch() {

@@ -5,13 +5,14 @@
 #
 #     guest, core 0: p0 p1 ... ---- vhost-user ---- [ the side, core 1 ]
 #
-# Most sides poll, so that all worlds but the one that is measured are stopped. The function world_SIDE makes one; it
+# Most sides poll, so that all worlds but the one that is measured rest. The function world_SIDE makes one; it
 # returns 1, with the reason in WHY, when it cannot.
 
 TESTPMD_MB=512
 # Whoever connects to a socket that is not there yet tries once a second.
 CONNECT_SECONDS=20
 declare -A WORLD_STOPPABLE=() # of a pair: processes that spin
+declare -A WORLD_OVS=()       # of a pair: its Open vSwitch
 
 WORLD_GUEST='' # tso: guests with TCP's offloads
 WORLD_WIRE=''
@@ -76,19 +77,35 @@ worlds_end() {
 world_end() {
 	local pid
 	world_resume "$1"
-	for pid in ${PAIR_GUESTS[$1]:-} ${WORLD_STOPPABLE[$1]}; do
+	for pid in ${PAIR_GUESTS[$1]:-} ${WORLD_STOPPABLE[$1]} ${WORLD_OVS[$1]:-}; do
 		end_process "$pid"
 	done
 	[ -z "${LAB_PID[$1.datapath]:-}" ] || { daemon_kill "$1" datapath; daemon_kill "$1" control; }
-	unset "WORLD_STOPPABLE[$1]" "PAIR_GUESTS[$1]"
+	unset "WORLD_STOPPABLE[$1]" "PAIR_GUESTS[$1]" "WORLD_OVS[$1]"
 }
 
-world_pause() { world_signal STOP "$1"; }
-world_resume() { world_signal CONT "$1"; }
-
-world_signal() {
+world_pause() {
+	local thread
 	# shellcheck disable=SC2086 # words
-	[ -z "${WORLD_STOPPABLE[$2]}" ] || kill -"$1" ${WORLD_STOPPABLE[$2]} 2>/dev/null
+	[ -z "${WORLD_STOPPABLE[$1]}" ] || kill -STOP ${WORLD_STOPPABLE[$1]} 2>/dev/null
+	for thread in $(ovs_pollers "$1"); do
+		chrt --idle --pid 0 "$thread" 2>/dev/null
+	done
+}
+
+world_resume() {
+	local thread
+	# shellcheck disable=SC2086 # words
+	[ -z "${WORLD_STOPPABLE[$1]}" ] || kill -CONT ${WORLD_STOPPABLE[$1]} 2>/dev/null
+	for thread in $(ovs_pollers "$1"); do
+		chrt --other --pid 0 "$thread" 2>/dev/null
+	done
+}
+
+# ovs_pollers PAIR: threads of Open vSwitch that spin. It is not stopped: what measures its own time would take itself for
+# slow, and make do with few flows.
+ovs_pollers() {
+	[ -z "${WORLD_OVS[$1]:-}" ] || grep -l '^pmd' "/proc/${WORLD_OVS[$1]}/task/"*/comm 2>/dev/null | cut -d / -f 5
 }
 
 # world_polls PAIR NAME PID: a process of the side, which spins.
@@ -142,7 +159,7 @@ world_ovsdpdk() {
 	local port
 	ns_add "$1-host"
 	OVS_DPDK=yes ovs_start "$1" "$1-host" "$1" || return
-	WORLD_STOPPABLE[$1]+=" $!"
+	WORLD_OVS[$1]=$!
 	# What its table has no room for it floods.
 	ovs_bridge "$1" "$1-host" br0
 	ovs "$1" "$1-host" set bridge br0 other_config:mac-table-size=1000000
