@@ -7,6 +7,7 @@ import sys
 from tables import SIDES
 
 COLOURS = {"switch": "#0b4f8a", "testpmd": "#7fb3d9", "ovsdpdk": "#d9730d"}
+LABELS = {"switch": "vswitch", "testpmd": "dpdk-testpmd\\nmacswap", "ovsdpdk": "Open vSwitch\\nwith DPDK"}
 WIDTH, HEIGHT = 1800, 800  # twice what a page shows, for sharp screens
 MACS = "dpdk-macs-"
 
@@ -41,7 +42,7 @@ set rmargin at screen 0.97
 set xrange [-0.3:{count} - 0.7]
 set yrange [0:{top}]
 set xtics ({tics}) font "DejaVu Sans,19"
-set key bottom left reverse Left font "DejaVu Sans,19"
+set key top right reverse Left font "DejaVu Sans,19"
 """
 
 
@@ -51,8 +52,8 @@ def data(name, rows):
 
 def draw_bars(case):
     sides = [name for name in COLOURS if name in case["sides"]]
-    script = BARS.format(count=len(sides), top=max(case["sides"][name]["median"] for name in sides) * 1.15,
-                         tics=", ".join('"%s" %d' % (SIDES[name], place) for place, name in enumerate(sides)))
+    script = BARS.format(count=len(sides), top=max(case["sides"][name]["max"] for name in sides) * 1.12,
+                         tics=", ".join('"%s" %d' % (LABELS[name], place) for place, name in enumerate(sides)))
     plots = []
     for place, name in enumerate(sides):
         side = case["sides"][name]
@@ -64,8 +65,8 @@ def draw_bars(case):
 
 
 def draw_lines(cases):
-    """At the left end is what was measured by turns with the others, with one MAC."""
-    counts = [1] + [int(case["name"][len(MACS):]) for case in cases]
+    """At the left end is what was measured by turns with the others, with one MAC behind each port."""
+    counts = [2] + [int(case["name"][len(MACS):]) for case in cases]
     rows = {}
     for place, case in enumerate(cases, 1):
         for name in COLOURS:
