@@ -194,6 +194,16 @@ static bool is_pci(const char *device)
 	return true;
 }
 
+/* Whether a device on the PCI bus is there: pages are not reserved for a slip of the pen. */
+static bool is_there(const char *device)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%.*s", (int)strcspn(device, ","),
+		 device);
+	return access(path, F_OK) == 0;
+}
+
 /* A number that a file holds; 0 when it cannot be read. */
 static unsigned long read_number(const char *path)
 {
@@ -242,14 +252,16 @@ static int first_processor(void)
 int dpdk_runtime_start_with(const char *run_dir, const char *const *devices, uint32_t count)
 {
 	char line[LINE_SIZE];
-	bool pci = false;
+	bool pci = false, there = false;
 	int size;
 
-	for (uint32_t i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++) {
 		pci |= is_pci(devices[i]);
+		there |= is_pci(devices[i]) && is_there(devices[i]);
+	}
 	size = snprintf(line, sizeof(line), COMMON_ARGUMENTS " --lcores=0@%d %s%s",
 			first_processor(),
-			find_hugepages(pci) ? "--in-memory" : "--no-huge --no-shconf -m 512",
+			find_hugepages(there) ? "--in-memory" : "--no-huge --no-shconf -m 512",
 			pci ? "" : " --no-pci");
 	for (uint32_t i = 0; i < count; i++) {
 		if (is_pci(devices[i]))
