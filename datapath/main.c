@@ -39,10 +39,8 @@ static const char usage[] =
 	"  --run-dir DIR  where datapath.sock is made (default $VSWITCH_RUN_DIR or " DEFAULT_RUN_DIR
 	")\n"
 	"  --workers N    threads that forward, 1 to 16 (default 1)\n"
-	"  --poll MODE    how workers wait for guests and for devices of DPDK: adaptive (default), "
-	"so\n"
-	"                 that they sleep when nothing comes, or always, which takes a core for "
-	"each\n"
+	"  --poll MODE    how workers wait for guests and devices of DPDK: adaptive (default), so\n"
+	"                 that they sleep when nothing comes, or always, with a core for each\n"
 	"                 worker that has such a port\n"
 	"  --user NAME    the user to become (default vswitch-datapath if there is one,\n"
 	"                 else an id that nobody has)\n"

@@ -10,9 +10,7 @@
 
 #include "datapath/ports/dpdk.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <rte_ip.h>
 #include <rte_mbuf.h>
 #include <rte_spinlock.h>
 #include <stdlib.h>
@@ -140,8 +138,10 @@ static int dpdk_open(struct port *port)
 
 		queue->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 		if (queue->timer_fd < 0) {
+			int error = -errno;
+
 			dpdk_close(port);
-			return -errno;
+			return error;
 		}
 		port->wait_fds[i] = queue->timer_fd;
 		begin_rest(queue);

@@ -13,6 +13,7 @@
 #include "datapath/ports/vhost.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <linux/virtio_net.h>
 #include <rte_vhost.h>
@@ -101,15 +102,15 @@ static void drop_kick(struct vhost_port *vhost, uint32_t ring)
 	vhost->kick_fds[ring] = -1;
 }
 
+/* There is none of this ring. */
 static void take_kick(struct vhost_port *vhost, int device, uint32_t ring)
 {
 	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
 	struct rte_vhost_vring vring;
 
-	drop_kick(vhost, ring);
 	if (rte_vhost_get_vhost_vring(device, (uint16_t)ring, &vring) < 0 || vring.kickfd < 0)
 		return;
-	vhost->kick_fds[ring] = dup(vring.kickfd);
+	vhost->kick_fds[ring] = fcntl(vring.kickfd, F_DUPFD_CLOEXEC, 0);
 	if (vhost->kick_fds[ring] >= 0)
 		epoll_ctl(queue_of(vhost, ring)->wait_fd, EPOLL_CTL_ADD, vhost->kick_fds[ring],
 			  &event);
