@@ -24,14 +24,18 @@
 #define REGIONS_MAX    8u /* that the library takes */
 #define EVENTS_A_TURN  64u
 
-struct vhost_relay {
-	struct proto_ref port;
-	int outer, inner;
-	/* A message of the frontend, as far as it is here. */
-	uint8_t message[HEADER_SIZE + PAYLOAD_MAX];
+/* A message, as far as it is here, and the descriptors that came with it. */
+struct message {
+	uint8_t octets[HEADER_SIZE + PAYLOAD_MAX];
 	size_t size;
 	int fds[FDS_MAX];
 	unsigned fd_count;
+};
+
+struct vhost_relay {
+	struct proto_ref port;
+	int outer, inner;
+	struct message message; /* of the frontend */
 };
 
 /* All relays: epoll says whose turn it is. Of the process, as the library is. */
@@ -74,11 +78,11 @@ int vhost_relay_new(struct vhost_relay **relay, const struct proto_ref *port, in
 	return 0;
 }
 
-static void close_fds(struct vhost_relay *relay)
+static void close_fds(struct message *message)
 {
-	for (unsigned i = 0; i < relay->fd_count; i++)
-		close(relay->fds[i]);
-	relay->fd_count = 0;
+	for (unsigned i = 0; i < message->fd_count; i++)
+		close(message->fds[i]);
+	message->fd_count = 0;
 }
 
 /* Ends the connection on both sides; what waits on the descriptors is not reported any more. */
@@ -91,7 +95,7 @@ static void end(struct vhost_relay *relay)
 	shutdown(relay->outer, SHUT_RDWR);
 	close(relay->inner);
 	relay->inner = -1;
-	close_fds(relay);
+	close_fds(&relay->message);
 }
 
 void vhost_relay_free(struct vhost_relay *relay)
@@ -108,12 +112,12 @@ int vhost_relay_fd(void)
 }
 
 /* Keeps the descriptors that came with a part of a message. */
-static int take_fds(struct vhost_relay *relay, struct msghdr *message)
+static int take_fds(struct message *message, struct msghdr *part)
 {
-	struct cmsghdr *control = CMSG_FIRSTHDR(message);
+	struct cmsghdr *control = CMSG_FIRSTHDR(part);
 	int error = 0;
 
-	for (; control != NULL; control = CMSG_NXTHDR(message, control)) {
+	for (; control != NULL; control = CMSG_NXTHDR(part, control)) {
 		size_t count = (control->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
 		if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS)
@@ -122,24 +126,24 @@ static int take_fds(struct vhost_relay *relay, struct msghdr *message)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(control) + i * sizeof(fd), sizeof(fd));
-			if (relay->fd_count == FDS_MAX) {
+			if (message->fd_count == FDS_MAX) {
 				close(fd);
 				error = -EPROTO;
 			} else {
-				relay->fds[relay->fd_count++] = fd;
+				message->fds[message->fd_count++] = fd;
 			}
 		}
 	}
-	return (message->msg_flags & MSG_CTRUNC) != 0 ? -EPROTO : error;
+	return (part->msg_flags & MSG_CTRUNC) != 0 ? -EPROTO : error;
 }
 
 /* Reads up to `wanted` octets of a message. Returns how many, 0 at the end, or a negative errno. */
-static ssize_t receive_part(struct vhost_relay *relay, int fd, size_t wanted)
+static ssize_t receive_part(struct message *message, int fd, size_t wanted)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_MAX * sizeof(int))];
-	struct iovec part = {relay->message + relay->size, wanted};
-	struct msghdr message = {
-		.msg_iov = &part,
+	struct iovec place = {message->octets + message->size, wanted};
+	struct msghdr part = {
+		.msg_iov = &place,
 		.msg_iovlen = 1,
 		.msg_control = control,
 		.msg_controllen = sizeof(control),
@@ -148,59 +152,59 @@ static ssize_t receive_part(struct vhost_relay *relay, int fd, size_t wanted)
 	int error;
 
 	do {
-		size = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+		size = recvmsg(fd, &part, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 	} while (size < 0 && errno == EINTR);
 	if (size < 0)
 		return -errno;
-	error = take_fds(relay, &message);
+	error = take_fds(message, &part);
 	if (error < 0)
 		return error;
-	relay->size += (size_t)size;
+	message->size += (size_t)size;
 	return size;
 }
 
 /* Sends octets with the descriptors that are kept. Returns 0 or a negative errno. */
-static int send_message(struct vhost_relay *relay, int fd)
+static int send_message(struct message *message, int fd)
 {
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_MAX * sizeof(int))] = {0};
-	struct iovec whole = {relay->message, relay->size};
-	struct msghdr message = {.msg_iov = &whole, .msg_iovlen = 1};
-	size_t fds_size = relay->fd_count * sizeof(int);
+	struct iovec place = {message->octets, message->size};
+	struct msghdr whole = {.msg_iov = &place, .msg_iovlen = 1};
+	size_t fds_size = message->fd_count * sizeof(int);
 	ssize_t sent;
 
-	if (relay->fd_count > 0) {
+	if (message->fd_count > 0) {
 		struct cmsghdr *header;
 
-		message.msg_control = control;
-		message.msg_controllen = CMSG_SPACE(fds_size);
-		header = CMSG_FIRSTHDR(&message);
+		whole.msg_control = control;
+		whole.msg_controllen = CMSG_SPACE(fds_size);
+		header = CMSG_FIRSTHDR(&whole);
 		header->cmsg_level = SOL_SOCKET;
 		header->cmsg_type = SCM_RIGHTS;
 		header->cmsg_len = CMSG_LEN(fds_size);
-		memcpy(CMSG_DATA(header), relay->fds, fds_size);
+		memcpy(CMSG_DATA(header), message->fds, fds_size);
 	}
 	do {
-		sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		sent = sendmsg(fd, &whole, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (sent < 0 && errno == EINTR);
 	if (sent < 0)
 		return -errno;
-	close_fds(relay);
+	close_fds(message);
 	/* Less than all of it: the other side leaves its buffer full, and will not get well. */
-	if ((size_t)sent < relay->size)
+	if ((size_t)sent < message->size)
 		return -ENOBUFS;
-	relay->size = 0;
+	message->size = 0;
 	return 0;
 }
 
 /* The size of the message that began to come; 0: its header is not here yet. */
-static int whole_size(const struct vhost_relay *relay, size_t *size)
+static int whole_size(const struct message *message, size_t *size)
 {
 	uint32_t payload;
 
 	*size = 0;
-	if (relay->size < HEADER_SIZE)
+	if (message->size < HEADER_SIZE)
 		return 0;
-	memcpy(&payload, relay->message + 8, sizeof(payload));
+	memcpy(&payload, message->octets + 8, sizeof(payload));
 	if (payload > PAYLOAD_MAX)
 		return -EMSGSIZE;
 	*size = HEADER_SIZE + payload;
@@ -224,21 +228,21 @@ static bool region_fits(const struct region *region, int fd)
 }
 
 /* A number of regions, 32 bits that mean nothing, and the regions: each with a descriptor. */
-static int check_memory(const struct vhost_relay *relay)
+static int check_memory(const struct message *message)
 {
-	const uint8_t *payload = relay->message + HEADER_SIZE;
+	const uint8_t *payload = message->octets + HEADER_SIZE;
 	uint32_t count = 0;
 
-	if (relay->size >= HEADER_SIZE + 2 * sizeof(count))
+	if (message->size >= HEADER_SIZE + 2 * sizeof(count))
 		memcpy(&count, payload, sizeof(count));
-	if (count < 1 || count > REGIONS_MAX || count != relay->fd_count ||
-	    relay->size < HEADER_SIZE + 2 * sizeof(count) + count * sizeof(struct region))
+	if (count < 1 || count > REGIONS_MAX || count != message->fd_count ||
+	    message->size < HEADER_SIZE + 2 * sizeof(count) + count * sizeof(struct region))
 		return -EPROTO;
 	for (uint32_t i = 0; i < count; i++) {
 		struct region region;
 
 		memcpy(&region, payload + 2 * sizeof(count) + i * sizeof(region), sizeof(region));
-		if (!region_fits(&region, relay->fds[i]))
+		if (!region_fits(&region, message->fds[i]))
 			return -EPROTO;
 	}
 	return 0;
@@ -248,31 +252,31 @@ static int check_memory(const struct vhost_relay *relay)
  * Workers write to the descriptor by which a guest is interrupted: one that blocks would stop them.
  * (A frontend that means harm can take the flag away again.)
  */
-static void unblock_call(const struct vhost_relay *relay)
+static void unblock_call(const struct message *message)
 {
-	for (unsigned i = 0; i < relay->fd_count; i++)
-		fcntl(relay->fds[i], F_SETFL, fcntl(relay->fds[i], F_GETFL) | O_NONBLOCK);
+	for (unsigned i = 0; i < message->fd_count; i++)
+		fcntl(message->fds[i], F_SETFL, fcntl(message->fds[i], F_GETFL) | O_NONBLOCK);
 }
 
 /* Looks into a whole message. Returns 0, or a negative errno for what must not be passed on. */
-static int check_message(const struct vhost_relay *relay)
+static int check_message(const struct message *message)
 {
 	uint32_t request;
 
-	memcpy(&request, relay->message, sizeof(request));
+	memcpy(&request, message->octets, sizeof(request));
 	if (request == SET_VRING_CALL)
-		unblock_call(relay);
-	return request == SET_MEM_TABLE ? check_memory(relay) : 0;
+		unblock_call(message);
+	return request == SET_MEM_TABLE ? check_memory(message) : 0;
 }
 
 /* Passes a whole message on, or waits until the library has room for it. */
 static int pass_in(struct vhost_relay *relay)
 {
-	int error = check_message(relay);
+	int error = check_message(&relay->message);
 
 	if (error < 0)
 		return error;
-	error = send_message(relay, relay->inner);
+	error = send_message(&relay->message, relay->inner);
 	if (error == -EAGAIN) {
 		error = watch(relay, EPOLL_CTL_MOD, relay->outer, 0);
 		return error < 0 ? error
@@ -285,27 +289,27 @@ static int pass_in(struct vhost_relay *relay)
 static int serve_outer(struct vhost_relay *relay)
 {
 	size_t wanted;
-	int error = whole_size(relay, &wanted);
+	int error = whole_size(&relay->message, &wanted);
 	ssize_t size;
 
 	if (error < 0)
 		return error;
 	if (wanted == 0)
 		wanted = HEADER_SIZE;
-	size = receive_part(relay, relay->outer, wanted - relay->size);
+	size = receive_part(&relay->message, relay->outer, wanted - relay->message.size);
 	if (size == 0)
 		return -ECONNRESET;
 	if (size < 0)
 		return size == -EAGAIN ? 0 : (int)size;
-	error = whole_size(relay, &wanted);
-	return error == 0 && relay->size == wanted ? pass_in(relay) : error;
+	error = whole_size(&relay->message, &wanted);
+	return error == 0 && relay->message.size == wanted ? pass_in(relay) : error;
 }
 
 /* The library answers: what it sends goes as it comes. */
-static int answer(struct vhost_relay *relay)
+static int answer(const struct vhost_relay *relay)
 {
-	struct vhost_relay reply = {.port = relay->port};
-	ssize_t size = receive_part(&reply, relay->inner, sizeof(reply.message));
+	struct message reply = {.size = 0};
+	ssize_t size = receive_part(&reply, relay->inner, sizeof(reply.octets));
 	int error;
 
 	if (size == -EAGAIN)
@@ -334,7 +338,8 @@ static int serve(struct vhost_relay *relay, uint32_t events)
 	if (error == 0)
 		error = answer(relay);
 	/* A whole message is here when the library has no room for it. */
-	if (error == 0 && whole_size(relay, &wanted) == 0 && (wanted == 0 || relay->size < wanted))
+	if (error == 0 && whole_size(&relay->message, &wanted) == 0 &&
+	    (wanted == 0 || relay->message.size < wanted))
 		error = serve_outer(relay);
 	return error;
 }
