@@ -102,9 +102,10 @@ static uint32_t read_file(const char *run_dir, struct wanted *wanted, uint32_t r
 
 	if (file == NULL)
 		return 0;
-	while (count < room && fgets(line, sizeof(line), file) != NULL) {
+	while (count < room && fgets(line, sizeof(line), file) != NULL)
 		count += read_line(line, &wanted[count]);
-	}
+	if (count == room && fgets(line, sizeof(line), file) != NULL)
+		log_warning("only %u devices of DPDK are opened", room);
 	fclose(file);
 	return count;
 }
