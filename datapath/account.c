@@ -31,10 +31,11 @@ void account_received(struct worker *worker, struct account_sum sum)
 
 void account_admitted(struct worker *worker, struct account_sum sum)
 {
-	struct stats_segment *stats = &worker->stats->segments[sum.index];
+	struct stats_segment *stats;
 
 	if (sum.frames == 0)
 		return;
+	stats = &worker->stats->segments[sum.index];
 	account_add(&stats->packets, sum.frames);
 	account_add(&stats->bytes, sum.octets);
 }

@@ -177,6 +177,7 @@ static void memory_transmit(struct port *port, const struct config *config, unsi
 		frame->offload = packets[i]->offload;
 		frame->overlay = packets[i]->peer_out != PROTO_NO_INDEX;
 		frame->peer = packets[i]->peer_out;
+		frame->flow_hash = packets[i]->flow_hash;
 		frame->vni = config->segments[packets[i]->segment].vni;
 		for (unsigned j = 0; j < iov_count; at += iov[j++].iov_len)
 			memcpy(frame->data + at, iov[j].iov_base, iov[j].iov_len);

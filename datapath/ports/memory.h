@@ -21,6 +21,7 @@ struct memory_frame {
 	uint32_t outer_source, vni;
 	uint8_t outer_tos;
 	uint32_t peer;
+	uint32_t flow_hash; /* of what is sent */
 	size_t size;
 	uint8_t data[];
 };

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <endian.h>
+#include <linux/if_ether.h>
 #include <string.h>
 
 #include "datapath/icmp_error.h"
@@ -8,23 +10,30 @@
 
 #define REPLIES_PER_SECOND 1000u /* of one worker */
 
-/* 01:80:c2:00:00:00 to 0f, IEEE 802.1Q table 8-1: never forwarded by a bridge. */
-static bool is_link_local(const uint8_t *mac)
+/* Eight octets as they lie in memory, the first one lowest. */
+static inline uint64_t load_le64(const uint8_t *octets)
 {
-	static const uint8_t group[5] = {0x01, 0x80, 0xc2, 0x00, 0x00};
+	uint64_t word;
 
-	return memcmp(mac, group, sizeof(group)) == 0 && mac[5] <= 0x0f;
+	memcpy(&word, octets, sizeof(word));
+	return le64toh(word);
 }
 
-static bool is_source(const uint8_t *mac)
+static inline enum drop_reason judge_macs(const uint8_t *frame)
 {
-	static const uint8_t zero[6];
+	/* Of a whole Ethernet header both loads are in the frame. */
+	uint64_t source = load_le64(frame + ETH_ALEN) & 0xffffffffffff;
 
-	return (mac[0] & 1) == 0 && memcmp(mac, zero, sizeof(zero)) != 0;
+	if (source == 0 || (source & 1) != 0)
+		return DROP_SOURCE_MAC;
+	/* 01:80:c2:00:00:00 to 0f, IEEE 802.1Q table 8-1: never forwarded by a bridge. */
+	if ((load_le64(frame) & 0xf0ffffffffff) == 0xc28001)
+		return DROP_LINK_LOCAL;
+	return DROP_NONE;
 }
 
 /* Octets of the largest layer-3 packet on the wire that this one stands for. */
-static uint32_t network_size(const struct packet *packet)
+static inline uint32_t network_size(const struct packet *packet)
 {
 	if (packet->offload.gso_type != VIRTIO_NET_HDR_GSO_NONE)
 		return packet->payload_offset - packet->l3_offset + packet->offload.gso_size;
@@ -62,41 +71,51 @@ static void reply_too_big(struct worker *worker, struct packet *packet, uint32_t
 	packet_list_append(replies, reply);
 }
 
-static enum drop_reason admit(const struct config *config, const struct packet *packet)
+static void admit_macs(struct worker *worker, struct batch *batch)
 {
-	if (!is_source(packet->data + 6))
-		return DROP_SOURCE_MAC;
-	if (is_link_local(packet->data))
-		return DROP_LINK_LOCAL;
-	/* A peer with a larger MTU is its own operator's matter: it was carried already. */
-	if ((packet->flags & PACKET_FROM_OVERLAY) == 0 &&
-	    network_size(packet) > config->segments[packet->segment].mtu)
-		return DROP_OVERSIZE;
-	return DROP_NONE;
+	struct batch_run flow = batch_flows(batch);
+
+	while (batch_next(&flow)) {
+		enum drop_reason reason = judge_macs(flow.packets[0]->data);
+
+		if (reason != DROP_NONE) {
+			account_drop_all(worker, flow.packets, flow.count, reason);
+			batch_drop(&flow);
+		}
+	}
+	batch_end(&flow);
 }
 
-/* Drops a run, and answers to what is too long. */
-static void refuse(struct worker *worker, struct packet *const *packets, unsigned count,
-		   enum drop_reason reason, struct packet_list *replies)
+static bool fits(const struct config *config, const struct packet *packet)
 {
-	uint32_t segment = packets[0]->segment;
+	/* A peer with a larger MTU is its own operator's matter: it was carried already. */
+	return (packet->flags & PACKET_FROM_OVERLAY) != 0 ||
+	       network_size(packet) <= config->segments[packet->segment].mtu;
+}
 
-	for (unsigned i = 0; reason == DROP_OVERSIZE && i < count; i++)
-		reply_too_big(worker, packets[i], worker->config->segments[segment].mtu, replies);
-	account_drop_all(worker, packets, count, reason);
+/* Drops a run of packets that are too long, and answers to them. */
+static void refuse(struct worker *worker, struct packet *const *packets, unsigned count,
+		   struct packet_list *replies)
+{
+	uint32_t mtu = worker->config->segments[packets[0]->segment].mtu;
+
+	for (unsigned i = 0; i < count; i++)
+		reply_too_big(worker, packets[i], mtu, replies);
+	account_drop_all(worker, packets, count, DROP_OVERSIZE);
 }
 
 void stage_admit(struct worker *worker, struct batch *batch, struct packet_list *replies)
 {
 	struct account_sum admitted = {0};
-	struct batch_run run = {0};
+	struct batch_run run;
 
-	while (batch_next(batch, &run)) {
+	admit_macs(worker, batch);
+	run = batch_runs(batch);
+	while (batch_next(&run)) {
 		const struct packet *packet = run.packets[0];
-		enum drop_reason reason = admit(worker->config, packet);
 
-		if (reason != DROP_NONE) {
-			refuse(worker, run.packets, run.count, reason, replies);
+		if (!fits(worker->config, packet)) {
+			refuse(worker, run.packets, run.count, replies);
 			batch_drop(&run);
 			continue;
 		}
@@ -107,6 +126,6 @@ void stage_admit(struct worker *worker, struct batch *batch, struct packet_list 
 		account_sum_add(&admitted, (uint64_t)run.count * packet->frame_count,
 				(uint64_t)run.count * packet->wire_size);
 	}
-	batch_end(batch, &run);
+	batch_end(&run);
 	account_admitted(worker, admitted);
 }

@@ -38,9 +38,12 @@ static void refuse(struct worker *worker, struct packet *packet, enum drop_reaso
 	account_drop(worker, packet, reason);
 }
 
-/* Parses the first of `count` packets. Writes how many of them are a run of it, which is parsed. */
-static enum drop_reason parse_run(struct worker *worker, struct packet **packets, unsigned count,
-				  unsigned *size)
+/*
+ * Parses the first of `count` packets. Writes how many of them are a run of it, which is parsed,
+ * and which of these begin a flow, as bits.
+ */
+static enum drop_reason parse_run(const struct config *config, struct packet **packets,
+				  unsigned count, unsigned *size, uint64_t *flows)
 {
 	struct packet *packet = packets[0];
 	enum drop_reason reason = packet->drop;
@@ -48,25 +51,29 @@ static enum drop_reason parse_run(struct worker *worker, struct packet **packets
 	bool likely = count > 1 && alike_likely(packet, packets[1]);
 
 	*size = 1;
+	*flows = 1;
 	if (likely)
 		alike_remember(&alike, packet);
 	if (reason == DROP_NONE)
-		reason = parse(worker->config, packet);
-	if (likely && reason == DROP_NONE && alike_begin(&alike, packet))
-		*size += alike_follow(&alike, packets + 1, count - 1);
+		reason = parse(config, packet);
+	if (likely && reason == DROP_NONE && alike_begin(&alike, packet)) {
+		*size += alike_follow(&alike, packets + 1, count - 1, flows);
+		*flows = *flows << 1 | 1;
+	}
 	return reason;
 }
 
 void stage_parse(struct worker *worker, struct batch *batch)
 {
 	struct account_sum received = {0};
-	unsigned kept = 0, runs = 0, size;
+	uint64_t runs = 0, flows = 0, run_flows;
+	unsigned kept = 0, size;
 
 	for (unsigned i = 0; i < batch->count; i += size) {
 		struct packet *packet = batch->packets[i];
 		uint32_t octets = packet->size;
-		enum drop_reason reason =
-			parse_run(worker, &batch->packets[i], batch->count - i, &size);
+		enum drop_reason reason = parse_run(worker->config, &batch->packets[i],
+						    batch->count - i, &size, &run_flows);
 
 		if (!account_same_port(&received, packet)) {
 			account_received(worker, received);
@@ -81,10 +88,13 @@ void stage_parse(struct worker *worker, struct batch *batch)
 				(uint64_t)size * received_size(packet));
 		if (kept != i)
 			batch_move(&batch->packets[kept], &batch->packets[i], size);
+		runs |= 1ull << kept;
+		flows |= run_flows << kept;
 		kept += size;
-		batch->run_sizes[runs++] = (uint8_t)size;
 	}
 	batch->count = kept;
+	batch->runs = runs;
+	batch->flows = flows;
 	account_received(worker, received);
 }
 
@@ -221,9 +231,9 @@ static void copy_place(const struct batch_run *run)
 void stage_classify(struct worker *worker, struct batch *batch)
 {
 	const struct packet *former = NULL;
-	struct batch_run run = {0};
+	struct batch_run run = batch_runs(batch);
 
-	while (batch_next(batch, &run)) {
+	while (batch_next(&run)) {
 		struct packet *packet = run.packets[0];
 		enum drop_reason reason = DROP_NONE;
 
@@ -240,5 +250,5 @@ void stage_classify(struct worker *worker, struct batch *batch)
 			batch_drop(&run);
 		}
 	}
-	batch_end(batch, &run);
+	batch_end(&run);
 }

@@ -32,7 +32,7 @@ static void learned(struct worker *worker, const struct packet *packet, enum fdb
 	}
 }
 
-static uint32_t source_of(const struct packet *packet)
+static inline uint32_t source_of(const struct packet *packet)
 {
 	return (packet->flags & PACKET_FROM_OVERLAY) != 0 ? FDB_TO_PEER | packet->peer_out
 							  : FDB_TO_PORT | packet->port_in;
@@ -40,19 +40,15 @@ static uint32_t source_of(const struct packet *packet)
 
 void stage_learn(struct worker *worker, struct batch *batch)
 {
-	const struct packet *packets[BATCH_SIZE]; /* the first of each run */
 	uint64_t keys[BATCH_SIZE];
 	uint32_t homes[BATCH_SIZE], sources[BATCH_SIZE];
 	uint8_t what[BATCH_SIZE];
-	struct batch_run run = {0};
+	struct batch_run flow = batch_flows(batch);
 	unsigned count = 0;
 
-	for (; batch_next(batch, &run); count++) {
-		const struct packet *packet = run.packets[0];
-
-		packets[count] = packet;
-		keys[count] = fdb_key(packet->segment, packet->data + 6);
-		sources[count] = source_of(packet);
+	for (; batch_next(&flow); count++) {
+		keys[count] = fdb_key(flow.packets[0]->segment, flow.packets[0]->data + 6);
+		sources[count] = source_of(flow.packets[0]);
 	}
 	if (count == 0)
 		return;
@@ -60,6 +56,7 @@ void stage_learn(struct worker *worker, struct batch *batch)
 	if (!fdb_learn_all(worker->shared->fdb, keys, homes, sources, worker->now_seconds, what,
 			   count))
 		return;
-	for (unsigned i = 0; i < count; i++)
-		learned(worker, packets[i], what[i]);
+	flow = batch_flows(batch);
+	for (unsigned i = 0; batch_next(&flow); i++)
+		learned(worker, flow.packets[0], what[i]);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datapath/stages/stages.h"
 
-#define TO_ALL 0u /* as a value: the destination is a group, or not known */
+/* A destination that is a group, or not known; others are 32 bits (common/fdb_layout.h). */
+#define TO_ALL UINT64_MAX
 
 /* The way of packets with the same destination, in the same segment, from the same port. */
 struct route {
-	uint32_t destination; /* in the FDB's terms; known says whether there is one */
-	bool known;
+	uint64_t destination;
 	uint32_t segment, port_in;
 	bool overlay;
 	uint32_t port_out, peer_out, port_out_incarnation;
@@ -15,7 +15,7 @@ struct route {
 
 static void to_peer(const struct config *config, struct route *route)
 {
-	uint32_t peer = route->destination & FDB_INDEX_MASK;
+	uint32_t peer = (uint32_t)route->destination & FDB_INDEX_MASK;
 
 	/* An entry may be older than the configuration: then the destination is unknown. */
 	if (!config_segment_has_peer(&config->segments[route->segment], peer))
@@ -33,7 +33,7 @@ static void to_peer(const struct config *config, struct route *route)
 
 static void to_port(const struct config *config, struct route *route)
 {
-	uint32_t index = route->destination & FDB_INDEX_MASK;
+	uint32_t index = (uint32_t)route->destination & FDB_INDEX_MASK;
 	const struct config_port *port = config_port(config, index);
 	uint16_t vid;
 
@@ -54,36 +54,46 @@ static bool is_overlay(const struct packet *packet)
 	return (packet->flags & PACKET_FROM_OVERLAY) != 0;
 }
 
-/* Whether the packet, whose MAC has that value in the FDB, goes the route that was found last. */
-static bool same_route(const struct route *route, const struct packet *packet, uint64_t value)
+/* Whether a packet to a destination goes the route that was found last. */
+static bool same_route(const struct route *route, const struct packet *packet, uint64_t destination)
 {
-	return (value != TO_ALL) == route->known &&
-	       fdb_value_destination(value) == route->destination &&
-	       packet->segment == route->segment && packet->port_in == route->port_in &&
-	       is_overlay(packet) == route->overlay;
+	return destination == route->destination && packet->port_in == route->port_in &&
+	       packet->segment == route->segment && is_overlay(packet) == route->overlay;
 }
 
-static struct route find_route(const struct config *config, const struct packet *packet,
-			       uint64_t value)
+static void find_route(const struct config *config, const struct packet *packet,
+		       uint64_t destination, struct route *route)
 {
-	struct route route = {
-		.known = value != TO_ALL,
-		.destination = fdb_value_destination(value),
+	*route = (struct route){
+		.destination = destination,
 		.segment = packet->segment,
 		.port_in = packet->port_in,
 		.overlay = is_overlay(packet),
 		.port_out = PROTO_NO_INDEX,
 		.peer_out = PROTO_NO_INDEX,
 	};
-
-	if (route.known && (route.destination & FDB_TO_PEER) != 0)
-		to_peer(config, &route);
-	else if (route.known)
-		to_port(config, &route);
-	return route;
+	if (destination == TO_ALL)
+		return;
+	if ((destination & FDB_TO_PEER) != 0)
+		to_peer(config, route);
+	else
+		to_port(config, route);
 }
 
-static void follow(struct packet *const *packets, unsigned count, const struct route *route)
+/* Takes a flow's route, which is the former one's, or is to be found. */
+static void take_route(const struct config *config, const struct batch_run *flow,
+		       uint64_t destination, struct route *route)
+{
+	const struct packet *packet = flow->packets[0];
+
+	if (same_route(route, packet, destination))
+		return;
+	find_route(config, packet, destination, route);
+	/* Output decides by the first packet of a run. */
+	batch_split(flow);
+}
+
+static inline void follow(struct packet *const *packets, unsigned count, const struct route *route)
 {
 	for (unsigned i = 0; i < count; i++) {
 		packets[i]->port_out = route->port_out;
@@ -92,46 +102,52 @@ static void follow(struct packet *const *packets, unsigned count, const struct r
 	}
 }
 
-/* A learned entry that was not seen for too long is as good as gone: fdb_age() comes by later. */
-static bool is_stale(const struct config *config, const struct packet *packet, uint64_t value,
-		     uint32_t now)
+/* Where a packet is to go whose destination has that value in the FDB. */
+static inline uint64_t destination_of(const struct config *config, const struct packet *packet,
+				      uint64_t value, uint32_t now)
 {
-	return (value & FDB_FLAG_STATIC) == 0 &&
-	       fdb_value_age(value, now) > config->segments[packet->segment].ageing;
+	uint32_t age;
+
+	if (value == 0 || (packet->flags & PACKET_GROUP) != 0)
+		return TO_ALL;
+	/* A learned entry that was not seen for too long is as good as gone: fdb_age() comes by. */
+	age = fdb_value_age(value, now);
+	if (age != 0 && (value & FDB_FLAG_STATIC) == 0 &&
+	    age > config->segments[packet->segment].ageing)
+		return TO_ALL;
+	return fdb_value_destination(value);
 }
 
-/* Looks the destinations of all runs up. */
-static void find_values(const struct worker *worker, struct batch *batch, uint64_t *values)
+/* Finds the destinations of all flows. */
+static void find_destinations(const struct worker *worker, struct batch *batch,
+			      uint64_t *destinations)
 {
-	const struct config *config = worker->config;
-	uint32_t now = worker->now_seconds;
+	struct batch_run flow = batch_flows(batch);
+	const struct packet *packets[BATCH_SIZE];
 	uint64_t keys[BATCH_SIZE];
 	uint32_t homes[BATCH_SIZE];
-	struct batch_run run = {0};
 	unsigned count = 0;
 
-	for (; batch_next(batch, &run); count++)
-		keys[count] = fdb_key(run.packets[0]->segment, run.packets[0]->data);
+	for (; batch_next(&flow); count++) {
+		packets[count] = flow.packets[0];
+		keys[count] = fdb_key(flow.packets[0]->segment, flow.packets[0]->data);
+	}
 	if (count == 0)
 		return;
 	fdb_prefetch(worker->shared->fdb, keys, homes, count);
-	fdb_lookup_all(worker->shared->fdb, keys, homes, values, count);
-	run = (struct batch_run){0};
-	for (unsigned i = 0; batch_next(batch, &run); i++) {
-		const struct packet *packet = run.packets[0];
-
-		if ((packet->flags & PACKET_GROUP) != 0 || is_stale(config, packet, values[i], now))
-			values[i] = TO_ALL;
-	}
+	fdb_lookup_all(worker->shared->fdb, keys, homes, destinations, count);
+	for (unsigned i = 0; i < count; i++)
+		destinations[i] = destination_of(worker->config, packets[i], destinations[i],
+						 worker->now_seconds);
 }
 
 /* Counts what the senders' tenants put into the switch, now that their shapers let it pass. */
 static void count_passed(struct worker *worker, struct batch *batch)
 {
 	struct account_sum passed = {0};
-	struct batch_run run = {0};
+	struct batch_run run = batch_runs(batch);
 
-	while (batch_next(batch, &run)) {
+	while (batch_next(&run)) {
 		const struct packet *packet = run.packets[0];
 
 		if (!account_same_port(&passed, packet)) {
@@ -146,26 +162,25 @@ static void count_passed(struct worker *worker, struct batch *batch)
 
 bool stage_lookup(struct worker *worker, struct batch *batch)
 {
+	struct batch_run flow = batch_flows(batch);
 	struct route route = {.segment = PROTO_NO_INDEX};
-	struct batch_run run = {0};
-	uint64_t values[BATCH_SIZE];
+	uint64_t destinations[BATCH_SIZE];
 	bool flood = false;
 
 	count_passed(worker, batch);
-	find_values(worker, batch, values);
-	for (unsigned i = 0; batch_next(batch, &run); i++) {
-		const struct packet *packet = run.packets[0];
-
-		if (!same_route(&route, packet, values[i]))
-			route = find_route(worker->config, packet, values[i]);
+	find_destinations(worker, batch, destinations);
+	for (unsigned i = 0; batch_next(&flow); i++) {
+		/* The flows of a run differ in their destination only. */
+		if (destinations[i] != route.destination || batch_begins_run(&flow))
+			take_route(worker->config, &flow, destinations[i], &route);
 		if (route.reason != DROP_NONE) {
-			account_drop_all(worker, run.packets, run.count, route.reason);
-			batch_drop(&run);
+			account_drop_all(worker, flow.packets, flow.count, route.reason);
+			batch_drop(&flow);
 			continue;
 		}
-		follow(run.packets, run.count, &route);
+		follow(flow.packets, flow.count, &route);
 		flood |= route.port_out == PROTO_NO_INDEX;
 	}
-	batch_end(batch, &run);
+	batch_end(&flow);
 	return flood;
 }

@@ -325,9 +325,9 @@ static void sort(struct worker *worker, struct batch *batch, struct sorted *sort
 {
 	const struct packet *former = NULL;
 	struct sorted_part *part = NULL;
-	struct batch_run run = {0};
+	struct batch_run run = batch_runs(batch);
 
-	while (batch_next(batch, &run)) {
+	while (batch_next(&run)) {
 		const struct packet *packet = run.packets[0];
 		enum drop_reason reason = DROP_NONE;
 

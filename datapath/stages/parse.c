@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "datapath/stages/flow_hash.h"
 #include "datapath/vlan.h"
 
 #define IPV4_HEADER_SIZE   20u
@@ -16,11 +17,6 @@
 #define TCP_CHECKSUM	   16u
 #define UDP_HEADER_SIZE	   8u
 #define UDP_CHECKSUM	   6u
-
-/* Odd constants without pattern: the fraction digits of the square roots of 2, 3, 5. */
-#define KEY_A 0x6a09e667f3bcc909ull
-#define KEY_B 0xbb67ae8584caa73bull
-#define KEY_C 0x3c6ef372fe94f82bull
 
 #define FLAGS_WRITTEN                                                                              \
 	(PACKET_TAGGED | PACKET_GROUP | PACKET_IS_IPV4 | PACKET_IS_IPV6 | PACKET_FRAGMENT)
@@ -38,9 +34,6 @@ static enum drop_reason parse_ipv4(struct packet *packet, struct view *view);
 static enum drop_reason parse_ipv6(struct packet *packet, struct view *view);
 static bool checksum_fits(const struct packet *packet);
 static bool gso_fits(const struct packet *packet, uint32_t end);
-static uint32_t hash_short(const struct packet *packet, const uint8_t *addresses, uint32_t ports);
-static uint32_t hash_long(const struct packet *packet, const uint8_t *addresses, uint32_t size,
-			  uint32_t ports);
 
 enum drop_reason parse_packet(struct packet *packet)
 {
@@ -61,7 +54,7 @@ enum drop_reason parse_packet(struct packet *packet)
 	else if (packet->ether_type == ETH_P_IPV6)
 		reason = parse_ipv6(packet, &view);
 	else
-		packet->flow_hash = hash_long(packet, view.data, 2 * ETH_ALEN, 0);
+		packet->flow_hash = flow_hash_long(packet, view.data, 2 * ETH_ALEN, 0);
 	return reason != DROP_NONE ? reason : parse_offload(packet, view.end);
 }
 
@@ -222,7 +215,7 @@ static enum drop_reason parse_ipv4(struct packet *packet, struct view *view)
 	} else {
 		reason = parse_transport(packet, view, ip[9], offset + header, &ports);
 	}
-	packet->flow_hash = hash_short(packet, ip + 12, ports);
+	packet->flow_hash = flow_hash_short(packet, ip + 12, ports);
 	return reason;
 }
 
@@ -284,7 +277,7 @@ static enum drop_reason parse_ipv6(struct packet *packet, struct view *view)
 	    !is_extension(packet->ip_protocol))
 		reason = parse_transport(packet, view, packet->ip_protocol, packet->payload_offset,
 					 &ports);
-	packet->flow_hash = hash_long(packet, ip + 8, 32, ports);
+	packet->flow_hash = flow_hash_long(packet, ip + 8, 32, ports);
 	return reason;
 }
 
@@ -329,44 +322,4 @@ static bool gso_fits(const struct packet *packet, uint32_t end)
 		return false;
 	return protocol == IPPROTO_TCP ||
 	       load_be16(packet->data + packet->l4_offset + 4) == end - packet->l4_offset;
-}
-
-/* Multiplies to 128 bits and folds: every bit of both reaches every bit of the result. */
-static inline uint64_t mix(uint64_t a, uint64_t b)
-{
-	unsigned __int128 product = (unsigned __int128)a * b;
-
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-static inline uint64_t hash_tail(const struct packet *packet, uint32_t ports)
-{
-	return (uint64_t)packet->ether_type << 48 | (uint64_t)packet->ip_protocol << 32 | ports;
-}
-
-static inline uint32_t fold(uint64_t hash)
-{
-	return (uint32_t)(hash ^ hash >> 32);
-}
-
-/* The hash of a flow between addresses of 8 octets in all: IPv4's. */
-static inline uint32_t hash_short(const struct packet *packet, const uint8_t *addresses,
-				  uint32_t ports)
-{
-	uint64_t word;
-
-	memcpy(&word, addresses, sizeof(word));
-	return fold(mix(word ^ KEY_A, hash_tail(packet, ports) ^ KEY_B));
-}
-
-/* The same of up to 32 octets: IPv6's, and MACs. */
-static uint32_t hash_long(const struct packet *packet, const uint8_t *addresses, uint32_t size,
-			  uint32_t ports)
-{
-	uint64_t words[4] = {0}, first;
-
-	memcpy(words, addresses, size);
-	first = mix(words[0] ^ KEY_A, words[1] ^ KEY_B);
-	first = mix(words[2] ^ first, words[3] ^ KEY_A);
-	return fold(mix(first ^ KEY_C, hash_tail(packet, ports) ^ KEY_B));
 }

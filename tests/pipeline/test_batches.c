@@ -223,6 +223,7 @@ static void compare_frames(struct pair *pair)
 					    sizeof(single->offload));
 			assert_int_equal(batched->peer, single->peer);
 			assert_int_equal(batched->vni, single->vni);
+			assert_int_equal(batched->flow_hash, single->flow_hash);
 			free(batched);
 			free(single);
 		}
@@ -322,6 +323,84 @@ static void nearly_alike_packets_are_told_apart(void **state)
 	}
 }
 
+/* Changes what tells the flows of a run apart, or what keeps a frame out. */
+static void change_flow(struct pair *pair, uint32_t port, bool flood, struct frame *frame)
+{
+	static const uint32_t from_access[] = {PLAIN, TRUNK, UPLINK, DOWN, ACCESS, PORTS + 2};
+	static const uint32_t from_other[] = {TRUNK, UPLINK, PORTS + 1, OTHER, PORTS + 3, TRUNK};
+	const uint32_t *known = port == ACCESS ? from_access : from_other;
+
+	switch (below(pair, 12)) {
+	case 0:
+		if (flood)
+			memset(frame->octets, 0xff, 6);
+		break;
+	case 1:
+		memcpy(frame->octets, "\x01\x80\xc2\x00\x00\x0e", 6);
+		break;
+	case 2:
+		frame->octets[6] ^= 1;
+		break;
+	case 3:
+		memset(frame->octets + 6, 0, 6);
+		break;
+	case 4:
+		put_mac(frame->octets + 6, port, below(pair, MACS));
+		break;
+	case 5:
+	case 6:
+		/* IPv4 addresses. */
+		frame->octets[26 + below(pair, 8)] ^= (uint8_t)(1 + below(pair, 255));
+		break;
+	case 7:
+		/* Ports. */
+		frame->octets[34 + below(pair, 4)] ^= (uint8_t)(1 + below(pair, 255));
+		break;
+	default:
+		put_mac(frame->octets, flood ? below(pair, PORTS + PEERS) : known[below(pair, 6)],
+			below(pair, MACS));
+		break;
+	}
+}
+
+/* A batch of frames that are alike but for addresses and ports, some of which cannot pass. */
+static void flows_of_a_run_are_told_apart(void **state)
+{
+	static const uint8_t protocols[] = {6, 17, 1};
+	static struct frame base, frame; /* too large for a stack */
+	struct pair *pair = *state;
+
+	for (unsigned round = 0; round < 5 * ROUNDS; round++) {
+		uint32_t port = below(pair, 2) == 0 ? ACCESS : OTHER;
+		/* What is flooded is no run any more. */
+		bool flood = below(pair, 3) == 0;
+		struct frame_spec spec = {
+			.protocol = protocols[below(pair, 3)],
+			.payload_size = 30 + below(pair, 30),
+			.fragment = below(pair, 4) == 0 ? 0x2000 : 0,
+		};
+
+		spec.partial = spec.protocol != 1 && spec.fragment == 0 && below(pair, 2) == 0;
+		frame_build(&base, &spec);
+		put_mac(base.octets, UPLINK, below(pair, MACS));
+		put_mac(base.octets + 6, port, below(pair, MACS));
+		frame = base;
+		for (unsigned i = 0; i < BATCH_SIZE; i++) {
+			if (below(pair, 4) == 0)
+				frame = base;
+			if (below(pair, 3) != 0)
+				change_flow(pair, port, flood, &frame);
+			inject(&pair->batched, port, &frame);
+			inject(&pair->single, port, &frame);
+			rig_receive(&pair->single, port);
+		}
+		rig_receive(&pair->batched, port);
+		compare_frames(pair);
+		compare_counters(pair);
+		advance(pair, 1000000);
+	}
+}
+
 /* Some gates have a rate: what passes, waits and is dropped there is the same as well. */
 static void limited_batches_are_as_single_packets(void **state)
 {
@@ -346,13 +425,52 @@ static void limited_batches_are_as_single_packets(void **state)
 	}
 }
 
+#define WAITING 8u /* of each port */
+
+/*
+ * What waited at a tenant's gate comes from many ports and goes on in one batch. Packets of two
+ * ports to the same MAC take turns: it is where the one came in, which gets nothing back.
+ */
+static void packets_that_waited_go_their_own_way(void **state)
+{
+	static struct frame frame; /* too large for a stack */
+	struct pair *pair = *state;
+	struct rig *rig = &pair->batched;
+	struct memory_frame *sent;
+	unsigned received = 0;
+
+	frame_build(&frame, &(struct frame_spec){.protocol = 17, .payload_size = 1000});
+	put_mac(frame.octets, ACCESS, 0);
+	rig_rate(rig, SHAPER_TENANT_SEND, 0, 8000);
+	for (unsigned i = 0; i < 2 * WAITING; i++) {
+		uint32_t port = i % 2 == 0 ? ACCESS : PLAIN;
+
+		put_mac(frame.octets + 6, port, 1);
+		/* Each is a flow of its own, so that they take turns at the gate. */
+		frame.octets[29] = (uint8_t)i;
+		inject(rig, port, &frame);
+		rig_receive(rig, port);
+	}
+	rig_rate(rig, SHAPER_TENANT_SEND, 0, 0);
+	for (unsigned i = 0; i < 10; i++)
+		rig_advance(rig, 100000000);
+	for (; (sent = rig_collect(rig, ACCESS)) != NULL; received++)
+		free(sent);
+	assert_int_equal(received, WAITING);
+	assert_int_equal(rig_drops(rig, ACCESS, DROP_SAME_PORT), WAITING);
+	assert_int_equal(rig_all_drops(rig, PLAIN), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(batches_are_as_single_packets, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nearly_alike_packets_are_told_apart, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(flows_of_a_run_are_told_apart, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(limited_batches_are_as_single_packets, set_up,
+						tear_down),
+		cmocka_unit_test_setup_teardown(packets_that_waited_go_their_own_way, set_up,
 						tear_down),
 	};
 
