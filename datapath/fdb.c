@@ -264,11 +264,12 @@ static inline enum fdb_learned learn_at(struct fdb *fdb, uint32_t home, uint64_t
 	struct fdb_entry *entry = fdb_find(fdb, home, key, &value);
 
 	if (entry != NULL && fdb_value_destination(value) == destination) {
-		uint64_t seen = value_of(destination, now, value & FDB_FLAG_BITS);
+		if (!(value & FDB_FLAG_STATIC) && fdb_value_age(value, now) != 0) {
+			uint64_t seen = value_of(destination, now, value & FDB_FLAG_BITS);
 
-		if (!(value & FDB_FLAG_STATIC) && fdb_value_age(value, now) != 0)
 			__atomic_compare_exchange_n(&entry->value, &value, seen, false,
 						    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
+		}
 		return FDB_KNOWN;
 	}
 	if (entry != NULL && value & FDB_FLAG_STATIC)
@@ -331,8 +332,7 @@ bool fdb_remove(struct fdb *fdb, uint64_t key)
 static bool read_entry(const struct fdb_entry *entry, uint64_t *key, uint64_t *value)
 {
 	*key = fdb_load(&entry->key);
-	*value = fdb_load(&entry->value);
-	return fdb_value_valid(*value) && fdb_load(&entry->key) == *key;
+	return fdb_read(entry, *key, value);
 }
 
 /* Removes an entry if it is still what was read, but for the bits to ignore. */

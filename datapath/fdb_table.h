@@ -117,22 +117,31 @@ static inline unsigned fdb_match(const struct fdb_bucket *bucket, unsigned i, ui
 	return (unsigned)(fdb_load(&bucket->entries[i].key) == key) << i;
 }
 
+/* Reads the value of an entry that has the key. Returns whether it is in use and was read whole. */
+static inline bool fdb_read(const struct fdb_entry *entry, uint64_t key, uint64_t *value)
+{
+	*value = fdb_load(&entry->value);
+	return fdb_value_valid(*value) && fdb_load(&entry->key) == key;
+}
+
 /*
- * Which entry of a bucket has the key nobody can guess, so all keys are compared before anything
- * depends on one. The same key may stand in an empty entry besides.
+ * Where few entries share a bucket, it is the first that has the key. Which of the others nobody
+ * can guess, so these are compared before anything depends on one. The same key may stand in an
+ * empty entry besides.
  */
 static inline struct fdb_entry *fdb_find_in(struct fdb_bucket *bucket, uint64_t key,
 					    uint64_t *value)
 {
-	unsigned matches = fdb_match(bucket, 0, key) | fdb_match(bucket, 1, key) |
-			   fdb_match(bucket, 2, key) | fdb_match(bucket, 3, key);
+	unsigned matches;
 
 	static_assert(FDB_BUCKET_ENTRIES == 4, "all entries are compared");
+	if (fdb_load(&bucket->entries[0].key) == key && fdb_read(&bucket->entries[0], key, value))
+		return &bucket->entries[0];
+	matches = fdb_match(bucket, 1, key) | fdb_match(bucket, 2, key) | fdb_match(bucket, 3, key);
 	for (; matches != 0; matches &= matches - 1) {
 		struct fdb_entry *entry = &bucket->entries[__builtin_ctz(matches)];
 
-		*value = fdb_load(&entry->value);
-		if (fdb_value_valid(*value) && fdb_load(&entry->key) == key)
+		if (fdb_read(entry, key, value))
 			return entry;
 	}
 	return NULL;
