@@ -80,19 +80,6 @@ static void find_route(const struct config *config, const struct packet *packet,
 		to_port(config, route);
 }
 
-/* Takes a flow's route, which is the former one's, or is to be found. */
-static void take_route(const struct config *config, const struct batch_run *flow,
-		       uint64_t destination, struct route *route)
-{
-	const struct packet *packet = flow->packets[0];
-
-	if (same_route(route, packet, destination))
-		return;
-	find_route(config, packet, destination, route);
-	/* Output decides by the first packet of a run. */
-	batch_split(flow);
-}
-
 static inline void follow(struct packet *const *packets, unsigned count, const struct route *route)
 {
 	for (unsigned i = 0; i < count; i++) {
@@ -141,6 +128,23 @@ static void find_destinations(const struct worker *worker, struct batch *batch,
 						 worker->now_seconds);
 }
 
+/*
+ * Lets a run begin where the destination changes. Leaves of the destinations of flows those of
+ * runs.
+ */
+static void split_runs(struct batch *batch, uint64_t *destinations)
+{
+	struct batch_run flow = batch_flows(batch);
+	unsigned runs = 0;
+
+	for (unsigned i = 0; batch_next(&flow); i++) {
+		if (i > 0 && destinations[i] != destinations[runs - 1])
+			batch_split(&flow);
+		if (batch_begins_run(&flow))
+			destinations[runs++] = destinations[i];
+	}
+}
+
 /* Counts what the senders' tenants put into the switch, now that their shapers let it pass. */
 static void count_passed(struct worker *worker, struct batch *batch)
 {
@@ -162,25 +166,26 @@ static void count_passed(struct worker *worker, struct batch *batch)
 
 bool stage_lookup(struct worker *worker, struct batch *batch)
 {
-	struct batch_run flow = batch_flows(batch);
 	struct route route = {.segment = PROTO_NO_INDEX};
 	uint64_t destinations[BATCH_SIZE];
+	struct batch_run run;
 	bool flood = false;
 
 	count_passed(worker, batch);
 	find_destinations(worker, batch, destinations);
-	for (unsigned i = 0; batch_next(&flow); i++) {
-		/* The flows of a run differ in their destination only. */
-		if (destinations[i] != route.destination || batch_begins_run(&flow))
-			take_route(worker->config, &flow, destinations[i], &route);
+	split_runs(batch, destinations);
+	run = batch_runs(batch);
+	for (unsigned i = 0; batch_next(&run); i++) {
+		if (!same_route(&route, run.packets[0], destinations[i]))
+			find_route(worker->config, run.packets[0], destinations[i], &route);
 		if (route.reason != DROP_NONE) {
-			account_drop_all(worker, flow.packets, flow.count, route.reason);
-			batch_drop(&flow);
+			account_drop_all(worker, run.packets, run.count, route.reason);
+			batch_drop(&run);
 			continue;
 		}
-		follow(flow.packets, flow.count, &route);
+		follow(run.packets, run.count, &route);
 		flood |= route.port_out == PROTO_NO_INDEX;
 	}
-	batch_end(&flow);
+	batch_end(&run);
 	return flood;
 }
