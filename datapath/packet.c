@@ -45,8 +45,11 @@ static void *reserve(uint64_t size)
 		return NULL;
 	memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (memory != MAP_FAILED)
-		ASAN_POISON_MEMORY_REGION(memory, size);
+	if (memory == MAP_FAILED)
+		return memory;
+	/* Of large pages fewer must be found. Where there are none, nothing happens. */
+	madvise(memory, size, MADV_HUGEPAGE);
+	ASAN_POISON_MEMORY_REGION(memory, size);
 	return memory;
 }
 
