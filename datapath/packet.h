@@ -217,6 +217,15 @@ static inline void packet_list_append(struct packet_list *list, struct packet *p
 	list->count++;
 }
 
+static inline void packet_list_prepend(struct packet_list *list, struct packet *packet)
+{
+	packet->next = list->first;
+	if (list->first == NULL)
+		list->last = &packet->next;
+	list->first = packet;
+	list->count++;
+}
+
 static inline struct packet *packet_list_pop(struct packet_list *list)
 {
 	struct packet *packet = list->first;

@@ -90,6 +90,11 @@ void pipeline_resume(struct worker *worker, struct batch *batch, enum shaper_kin
 	}
 }
 
+void pipeline_retry(struct worker *worker)
+{
+	stage_retry(worker);
+}
+
 void pipeline_lost(struct worker *worker)
 {
 	stage_lost(worker);

@@ -12,6 +12,9 @@ void pipeline_receive(struct worker *worker, struct batch *batch);
 /* Takes what the shaper let out of a gate further on its way. */
 void pipeline_resume(struct worker *worker, struct batch *batch, enum shaper_kind kind);
 
+/* Sends what waits for room in its port, where it is time to try. */
+void pipeline_retry(struct worker *worker);
+
 /* Drops what the shaper lost in the last shaper_release(). */
 void pipeline_lost(struct worker *worker);
 

@@ -75,6 +75,7 @@ void worker_fini(struct worker *worker)
 
 	packet_list_init(&waiting);
 	shaper_drain_all(worker->gates, &waiting);
+	backlog_drain_all(&worker->backlog, &waiting);
 	worker_begin_turn(worker);
 	while ((packet = packet_list_pop(&waiting)) != NULL) {
 		account_waiting_lost(worker, packet, DROP_RESTART);
@@ -339,6 +340,7 @@ void worker_release(struct worker *worker)
 	struct batch batch = {0};
 	enum shaper_kind kind;
 
+	pipeline_retry(worker);
 	shaper_turn(worker->gates, worker->now);
 	while (shaper_release(worker->gates, worker->now, &batch, &kind)) {
 		pipeline_resume(worker, &batch, kind);
@@ -386,10 +388,19 @@ static void adapt_spin(struct worker *worker, uint64_t slept)
 			worker->spin_ns < SPIN_MOST_NS / 2 ? 2 * worker->spin_ns : SPIN_MOST_NS;
 }
 
-/* Sleeps until a queue has something or the shaper has. Returns the number of events. */
+/* When worker_release() has something to do; UINT64_MAX: it has not. */
+static uint64_t next_release(const struct worker *worker)
+{
+	uint64_t shaper = shaper_next(worker->gates, worker->now);
+	uint64_t backlog = backlog_next(&worker->backlog);
+
+	return backlog < shaper ? backlog : shaper;
+}
+
+/* Sleeps until a queue has something or is to get it. Returns the number of events. */
 static int sleep_for_events(struct worker *worker, struct epoll_event *events)
 {
-	uint64_t next = shaper_next(worker->gates, worker->now);
+	uint64_t next = next_release(worker);
 	uint64_t wait = next <= worker->now ? 0 : next - worker->now;
 	struct timespec timeout = {(time_t)(wait / NS_PER_SECOND), (long)(wait % NS_PER_SECOND)};
 	int count;

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "common/stats_layout.h"
+#include "datapath/backlog.h"
 #include "datapath/batch.h"
 #include "datapath/config.h"
 #include "datapath/fdb.h"
@@ -91,6 +92,7 @@ struct worker {
 	pthread_t thread;
 	bool running;
 
+	struct backlog backlog; /* of packets that ports had no room for */
 	struct receiver receiver;
 };
 
@@ -118,7 +120,7 @@ void worker_remove_queue(struct worker *worker, const struct port *port, unsigne
 /* Receives a batch from one queue. Returns whether it is worth looking there again soon. */
 bool worker_receive(struct worker *worker, uint32_t port_index, uint32_t incarnation,
 		    unsigned queue);
-/* Sends on what the shaper lets out now. */
+/* Sends on what the shaper lets out now, and what ports have room for again. */
 void worker_release(struct worker *worker);
 /* Reads the clocks and the published configuration for the next turn. */
 void worker_begin_turn(struct worker *worker);

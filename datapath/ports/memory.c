@@ -2,6 +2,7 @@
 #include "datapath/ports/memory.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ struct memory_port {
 	bool capture;
 	enum drop_reason fail;
 	uint16_t fail_frames; /* of each super-packet, the last ones; 0: of everything all */
+	unsigned room;	      /* for so many packets; UINT_MAX: for any */
 };
 
 static struct memory_frame *queue_pop(struct frame_queue *queue)
@@ -50,6 +52,13 @@ void memory_capture(struct port *port, uint32_t features)
 
 	memory->capture = true;
 	port->features = features;
+}
+
+void memory_fill(struct port *port, unsigned room)
+{
+	struct memory_port *memory = port->private;
+
+	memory->room = room;
 }
 
 void memory_fail(struct port *port, enum drop_reason reason)
@@ -111,6 +120,7 @@ static int memory_open(struct port *port)
 		return -ENOMEM;
 	memory->in.last = &memory->in.first;
 	memory->out.last = &memory->out.first;
+	memory->room = UINT_MAX;
 	port->private = memory;
 	port->receive_count = 1;
 	return 0;
@@ -165,6 +175,12 @@ static void memory_transmit(struct port *port, const struct config *config, unsi
 		struct memory_frame *frame = NULL;
 		size_t at = 0;
 
+		if (memory->room == 0) {
+			results[i] = PORT_WAIT;
+			continue;
+		}
+		if (memory->room != UINT_MAX)
+			memory->room--;
 		results[i] = (uint8_t)memory->fail;
 		packets[i]->lost_frames = memory->fail_frames;
 		if (memory->fail != DROP_NONE || !memory->capture)

@@ -32,6 +32,8 @@ void memory_capture(struct port *port, uint32_t features);
 void memory_fail(struct port *port, enum drop_reason reason);
 /* The same for the last so many frames of a super-packet; what goes out is not collected. */
 void memory_fail_part(struct port *port, enum drop_reason reason, uint16_t frames);
+/* Makes transmit take so many packets and let all others wait; UINT_MAX: takes all. */
+void memory_fill(struct port *port, unsigned room);
 /* Queues a frame for receive(); offload may be NULL. Returns 0 or -ENOMEM. */
 int memory_inject(struct port *port, const struct virtio_net_hdr *offload, const void *data,
 		  size_t size);

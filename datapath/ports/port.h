@@ -29,6 +29,12 @@
 #define PORT_CAN_USO	  0x8u
 #define PORT_CAN_ALL	  0xfu
 
+/*
+ * As what became of a packet that was to be sent: there is no room for it now, but soon. It and
+ * what follows it to the same port, in its flow at least, waits with the worker (backlog.h).
+ */
+#define PORT_WAIT UINT8_MAX
+
 /* What receive() left behind. */
 enum port_more {
 	PORT_DRAINED, /* nothing; what comes later makes its descriptor ready */
@@ -84,9 +90,9 @@ struct port_ops {
 	void (*rest)(struct port *port, unsigned queue);
 
 	/*
-	 * Sends packets, which stay the caller's, and writes for each 0 or the enum drop_reason why
-	 * the kernel did not take it. Of a super-packet of which only some frames went out it says
-	 * in packet->lost_frames how many, the last ones, did not.
+	 * Sends packets, which stay the caller's, and writes for each 0, the enum drop_reason why
+	 * the kernel did not take it, or PORT_WAIT. Of a super-packet of which only some frames
+	 * went out it says in packet->lost_frames how many, the last ones, did not.
 	 */
 	void (*transmit)(struct port *port, const struct config *config, unsigned queue,
 			 struct packet **packets, unsigned count, uint8_t *results);

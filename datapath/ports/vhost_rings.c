@@ -141,7 +141,28 @@ static void describe(struct packet *packet, struct rte_mbuf mbufs[MBUFS_MAX])
 	mbufs[0].nb_segs = (uint16_t)(1 + last);
 }
 
-/* Sends up to MBUF_SLOTS_BURST packets. A frame that the ring has no room for is dropped. */
+/*
+ * What becomes of a packet that the ring did not take. It waits for room, unless it would not fit
+ * then: a guest without mergeable buffers has one for each packet, and in half of a ring of them
+ * there is room for any that can be expected. Of a packed ring the library does not tell how much
+ * is free.
+ */
+static uint8_t refused(int device, uint16_t ring)
+{
+	struct rte_vhost_vring vring;
+	uint64_t features;
+	uint16_t enough = 1;
+
+	if (rte_vhost_get_negotiated_features(device, &features) < 0 ||
+	    rte_vhost_get_vhost_vring(device, ring, &vring) < 0 ||
+	    (features & 1ull << VIRTIO_F_RING_PACKED) != 0)
+		return DROP_PORT_FULL;
+	if ((features & 1ull << VIRTIO_NET_F_MRG_RXBUF) != 0)
+		enough = (uint16_t)(vring.size / 2);
+	return rte_vhost_avail_entries(device, ring) < enough ? PORT_WAIT : DROP_PORT_FULL;
+}
+
+/* Sends up to MBUF_SLOTS_BURST packets. What follows one that waits, waits as well. */
 static void send_burst(int device, uint16_t ring, struct packet **packets, unsigned count,
 		       uint8_t *results)
 {
@@ -159,9 +180,14 @@ static void send_burst(int device, uint16_t ring, struct packet **packets, unsig
 
 		memset(&results[done], DROP_NONE, sent);
 		done += sent;
-		/* The guest may have made room meanwhile, and the next one may be smaller. */
-		if (sent == 0)
-			results[done++] = DROP_PORT_FULL;
+		if (done == count || sent > 0)
+			continue;
+		results[done] = refused(device, ring);
+		if (results[done] == PORT_WAIT) {
+			memset(&results[done], PORT_WAIT, count - done);
+			return;
+		}
+		done++;
 	}
 }
 
@@ -171,6 +197,10 @@ static void send_ring(int device, uint32_t pair, struct packet **packets, unsign
 	for (unsigned done = 0; done < count; done += MBUF_SLOTS_BURST) {
 		unsigned part = count - done;
 
+		if (done > 0 && results[done - 1] == PORT_WAIT) {
+			memset(&results[done], PORT_WAIT, count - done);
+			return;
+		}
 		send_burst(device, (uint16_t)VHOST_RING_TO_GUEST(pair), &packets[done],
 			   part < MBUF_SLOTS_BURST ? part : MBUF_SLOTS_BURST, &results[done]);
 	}

@@ -4,92 +4,11 @@
 #include "datapath/offload/checksum.h"
 #include "datapath/offload/segment.h"
 #include "datapath/ports/port.h"
+#include "datapath/stages/outlet.h"
 #include "datapath/stages/stages.h"
 #include "datapath/vlan.h"
 
 #define VLAN_PRIORITY_MASK 0xf000u /* PCP and DEI */
-
-/* What is on its way to one port. */
-struct outlet {
-	struct worker *worker;
-	struct port *port;
-	uint32_t index; /* the port's */
-	unsigned count;
-	struct packet *packets[BATCH_SIZE];
-};
-
-/* Octets on the wire of each frame of a super-packet but the last. */
-static uint32_t frame_size(const struct packet *packet)
-{
-	uint32_t payload = packet->size - packet->payload_offset;
-
-	return (packet->wire_size - payload) / packet->frame_count + packet->offload.gso_size;
-}
-
-/* Leaves of a super-packet what was sent, and counts the rest. Returns false when nothing was. */
-static bool sent_in_part(struct worker *worker, struct packet *packet, enum drop_reason reason)
-{
-	uint32_t lost = packet->lost_frames;
-
-	if (packet->offload.gso_type == VIRTIO_NET_HDR_GSO_NONE || lost == 0 ||
-	    lost == packet->frame_count)
-		return false;
-	account_lost(worker, packet, lost, reason);
-	/* The last ones are lost, and all but the last of all are of one size. */
-	packet->wire_size = (packet->frame_count - lost) * frame_size(packet);
-	packet->frame_count = (uint16_t)(packet->frame_count - lost);
-	return true;
-}
-
-/* Drops what the kernel did not take, and returns how many packets it took: the first of them. */
-static unsigned drop_refused(struct outlet *outlet, const uint8_t *results)
-{
-	unsigned sent = 0;
-
-	for (unsigned i = 0; i < outlet->count; i++) {
-		struct packet *packet = outlet->packets[i];
-
-		if (results[i] == DROP_NONE || sent_in_part(outlet->worker, packet, results[i]))
-			outlet->packets[sent++] = packet;
-		else
-			account_drop(outlet->worker, packet, results[i]);
-	}
-	return sent;
-}
-
-static void count_sent(const struct outlet *outlet, unsigned sent)
-{
-	struct account_sum sum = {0};
-
-	for (unsigned i = 0; i < sent; i++) {
-		const struct packet *packet = outlet->packets[i];
-
-		if (!account_same_port(&sum, packet)) {
-			account_sent(outlet->worker, sum, outlet->index);
-			account_begin_port(&sum, packet);
-		}
-		account_sum_add(&sum, packet->frame_count, packet->wire_size);
-	}
-	account_sent(outlet->worker, sum, outlet->index);
-}
-
-static void flush(struct outlet *outlet)
-{
-	static const uint8_t all_sent[BATCH_SIZE];
-	struct worker *worker = outlet->worker;
-	unsigned sent = outlet->count;
-	uint8_t results[BATCH_SIZE];
-
-	if (outlet->count == 0)
-		return;
-	outlet->port->ops->transmit(outlet->port, worker->config, worker->index, outlet->packets,
-				    outlet->count, results);
-	if (memcmp(results, all_sent, sent) != 0)
-		sent = drop_refused(outlet, results);
-	count_sent(outlet, sent);
-	packet_free_all(worker->pool, outlet->packets, sent);
-	outlet->count = 0;
-}
 
 /* Adds a packet that the port takes but for its checksum. */
 static void add(struct outlet *outlet, struct packet *packet)
@@ -102,7 +21,7 @@ static void add(struct outlet *outlet, struct packet *packet)
 		packet->offload.gso_type == VIRTIO_NET_HDR_GSO_NONE ? 0 : packet->payload_offset;
 	outlet->packets[outlet->count++] = packet;
 	if (outlet->count == BATCH_SIZE)
-		flush(outlet);
+		outlet_flush(outlet);
 }
 
 /* Whether the port takes super-packets of this kind, whose checksum is always partial. */
@@ -203,32 +122,6 @@ static void send_packet(struct outlet *outlet, struct packet *packet, uint16_t v
 	}
 }
 
-/*
- * Finds the port that the packet goes out of, and its tag there. This is where isolation is held
- * against everything before: a packet leaves only by a port that carries its segment.
- */
-static enum drop_reason check(const struct config *config, const struct packet *packet,
-			      struct port **port, uint16_t *vid)
-{
-	const struct config_port *out = config_port(config, packet->port_out);
-
-	if (out == NULL || out->incarnation != packet->port_out_incarnation || out->port == NULL)
-		return DROP_PORT_GONE;
-	*port = out->port;
-	*vid = 0;
-	if (packet->peer_out != PROTO_NO_INDEX) {
-		const struct config_segment *segment = &config->segments[packet->segment];
-
-		if (packet->port_out != config->vtep || segment->vni == 0)
-			return DROP_NO_VTEP;
-		return config_segment_has_peer(segment, packet->peer_out) ? DROP_NONE
-									  : DROP_PEER_UNKNOWN;
-	}
-	if (!config_port_carries(out, packet->segment, vid))
-		return DROP_NO_MEMBER;
-	return out->admin_up ? DROP_NONE : DROP_PORT_DOWN;
-}
-
 /* Sends packets that are to go out as they are. */
 static void send_plain(struct outlet *outlet, struct packet *const *packets, unsigned count)
 {
@@ -241,7 +134,7 @@ static void send_plain(struct outlet *outlet, struct packet *const *packets, uns
 		packets += part;
 		count -= part;
 		if (outlet->count == BATCH_SIZE)
-			flush(outlet);
+			outlet_flush(outlet);
 	}
 }
 
@@ -291,7 +184,7 @@ static enum drop_reason begin_part(struct worker *worker, const struct packet *p
 	struct sorted_port *place;
 	struct port *port;
 	uint16_t vid;
-	enum drop_reason reason = check(worker->config, packet, &port, &vid);
+	enum drop_reason reason = outlet_check(worker->config, packet, &port, &vid);
 
 	if (reason != DROP_NONE)
 		return reason;
@@ -376,7 +269,7 @@ void stage_output(struct worker *worker, struct batch *batch)
 			if (part == last)
 				break;
 		}
-		flush(&outlet);
+		outlet_flush(&outlet);
 	}
 	batch_init(batch);
 }

@@ -53,6 +53,9 @@ void stage_recheck(struct worker *worker, struct batch *batch);
 /* Drops and counts what was lost while it waited in the shaper. */
 void stage_lost(struct worker *worker);
 
+/* Sends what waits for room in its port, where it is time to try. */
+void stage_retry(struct worker *worker);
+
 /* Tags, finishes offloads that the port does not take, and sends. Empties the batch. */
 void stage_output(struct worker *worker, struct batch *batch);
 

@@ -8,7 +8,6 @@
 
 GUEST_CORE=0 SWITCH_CORE=1
 GUEST_MB=320 RELAY_MB=160
-RELAY_RING=1024 # buffers of a guest with a network stack, as QEMU's rx_queue_size=1024 has; the others have 256
 
 # ---- hugepages ----
 
@@ -81,7 +80,7 @@ has_more_lines() {
 # relay_start PAIR SIDE SOCKET: the guest's stack is that of namespace PAIR-SIDE, and its eth0 the port's.
 relay_start() {
 	"$LAB_BUILD/tests/bench/dpdk/relay" --lcores "0@0-$(($(nproc) - 1))" --no-pci --in-memory --single-file-segments \
-		--no-telemetry -m $RELAY_MB --vdev "$(guest_device 0 "$3" server),queue_size=$RELAY_RING" -- "$LAB_PREFIX$1-$2" eth0 \
+		--no-telemetry -m $RELAY_MB --vdev "$(guest_device 0 "$3" server)" -- "$LAB_PREFIX$1-$2" eth0 \
 		</dev/null >"$LAB_DIR/$1-$2.relay.log" 2>&1 &
 	LAB_JOBS+=("$!")
 	PAIR_GUESTS[$1]+=" $!"

@@ -29,7 +29,7 @@
 #include "tests/bench/open_tap.h"
 
 #define BURST	     32u
-#define DEVICE_RING  1024u /* queue_size of the device */
+#define DEVICE_RING  256u /* queue_size of the device, as QEMU has it */
 #define RING_RESERVE 4u
 /* The ring always holds some of the buffers: it has fewer places than there are buffers. */
 #define SEND_RING   256u
