@@ -78,14 +78,14 @@ vhost_switch() {
 	ctl "$1" segment add bench/s >/dev/null || die "segment"
 }
 
-# vhost_ovs PAIR: with br0.
+# vhost_ovs PAIR
 vhost_ovs() {
 	hugepages_reserve $((2 * RELAY_MB + OVS_MB)) || return
 	OVS_DPDK=yes ovs_start "$1" "$1-host" "$1" || return
 	# Its poller would have what others leave of their core, and half of what the two have in common. It has
 	# few flows, and none to lose.
 	# shellcheck disable=SC2034 # world_pause reads it
-	WORLD_STOPPABLE[$1]=$!
+	WORLD_STOPPABLE[$1]+=" $!"
 }
 
 pair_guests_switch() {
@@ -122,6 +122,33 @@ pair_vhosttap_ovsdpdk() {
 }
 
 pair_vhosttap_ovsdpdktso() { with_tso pair_vhosttap_ovsdpdk "$1"; }
+
+# Each with one of its own sort on the other host, which has the TAP.
+pair_vhostaway_switch() {
+	hugepages_reserve "$RELAY_MB" || return
+	ns_add "$1-away"
+	underlay "$1-host" "$1-away"
+	switch_vxlan "$1" "$1-host" "$1" 1
+	switch_vxlan "$1-away" "$1-away" "$1" 2
+	guest_switch "$1" a 1 1450
+	switch_port "$1-away" b 2 tap "$1-b"
+}
+
+pair_vhostaway_ovsdpdk() {
+	hugepages_reserve "$OVS_MB" || return
+	vhost_ovs "$1" || return
+	ns_add "$1-away"
+	underlay "$1-host" "$1-away"
+	offloads_off "$1-host" underlay
+	offloads_off "$1-away" underlay
+	ovs_overlay "$1" "$1-host" 1
+	# Its poller is on the guests' core: on that of the first, each would wait for the other.
+	OVS_DPDK=yes OVS_PMD_CORES=1 ovs_start "$1-away" "$1-away" "$1" || return
+	WORLD_STOPPABLE[$1]+=" $!"
+	ovs_overlay "$1-away" "$1-away" 2
+	ovs_tap "$1-away" "$1-away" br0 "$1-b" 10.0.0.2 1450
+	guest_ovs "$1" a 1 1450
+}
 
 pair_vhostpeer_switch() {
 	hugepages_reserve "$RELAY_MB" || return
@@ -164,11 +191,20 @@ dpdk_tap() {
 
 dpdk_vxlan() {
 	# shellcheck disable=SC2046 # one word for each side
-	streams_make vhostpeer $(unless_smoke "switch ovsdpdk" switch)
-	case_add dpdk-vxlan "guest to a kernel's vxlan device, one stream" Gbit/s more
-	case_add dpdk-vxlan-from "a kernel's vxlan device to guest, one stream" Gbit/s more
+	streams_make vhostaway $(unless_smoke "switch ovsdpdk" switch)
+	case_add dpdk-vxlan "guest to a TAP of another host, over VXLAN, one stream" Gbit/s more
+	case_add dpdk-vxlan-from "TAP of another host to guest, over VXLAN, one stream" Gbit/s more
 	bar_at_least dpdk-vxlan 5 ovsdpdk
 	bar_at_least dpdk-vxlan-from 5 ovsdpdk
 	by_turns stream_turn dpdk-vxlan
 	by_turns stream_turn dpdk-vxlan-from from
+}
+
+dpdk_kernel() {
+	# shellcheck disable=SC2046 # one word for each side
+	streams_make vhostpeer $(unless_smoke "switch ovsdpdk" switch)
+	case_add dpdk-kernel "guest to a kernel's vxlan device, one stream" Gbit/s more
+	case_add dpdk-kernel-from "a kernel's vxlan device to guest, one stream" Gbit/s more
+	by_turns stream_turn dpdk-kernel
+	by_turns stream_turn dpdk-kernel-from from
 }

@@ -75,12 +75,14 @@ worlds_end() {
 
 # A process that is stopped does not end when it is told to.
 world_end() {
-	local pid
+	local pid name
 	world_resume "$1"
 	for pid in ${PAIR_GUESTS[$1]:-} ${WORLD_STOPPABLE[$1]} ${WORLD_OVS[$1]:-}; do
 		end_process "$pid"
 	done
-	[ -z "${LAB_PID[$1.datapath]:-}" ] || { daemon_kill "$1" datapath; daemon_kill "$1" control; }
+	for name in "$1" "$1-away"; do
+		[ -z "${LAB_PID[$name.datapath]:-}" ] || { daemon_kill "$name" datapath; daemon_kill "$name" control; }
+	done
 	unset "WORLD_STOPPABLE[$1]" "PAIR_GUESTS[$1]" "WORLD_OVS[$1]"
 }
 

@@ -7,6 +7,7 @@
 # ovsdpdktso are its build with DPDK.
 
 OVS_TSO=no OVS_DPDK=no
+OVS_PMD_CORES=2 # with DPDK, as a mask: core 1
 OVS_MB=512 # of hugepages, with DPDK
 
 # ---- Open vSwitch ----
@@ -35,7 +36,7 @@ ovs_start() {
 	# They are read once, at the start.
 	[ "$OVS_TSO" = no ] || ovs "$1" "$2" --no-wait set open_vswitch . other_config:userspace-tso-enable=true
 	[ "$OVS_DPDK" = no ] || ovs "$1" "$2" --no-wait set open_vswitch . other_config:dpdk-init=true \
-		other_config:dpdk-lcore-mask=1 other_config:pmd-cpu-mask=2 other_config:dpdk-socket-mem=$OVS_MB \
+		other_config:dpdk-lcore-mask=1 other_config:pmd-cpu-mask=$OVS_PMD_CORES other_config:dpdk-socket-mem=$OVS_MB \
 		other_config:dpdk-extra="--no-pci --in-memory --no-telemetry"
 	job_in "$2" "ovs-$1.log" env OVS_RUNDIR="$dir" "$(ovs_program)" "unix:$dir/db.sock" --unixctl="$dir/switch.ctl" \
 		--pidfile="$dir/switch.pid"

@@ -4,7 +4,7 @@
 # vhost-user ports beside dpdk-testpmd and Open vSwitch with DPDK. The parts are functions of ../dpdk/*.sh;
 # "tests/bench/run dpdk/PART" measures one of them. The guests' core is 0, the switch's is 1.
 
-DPDK_PARTS=(loop macs ceiling super broadcast tcp tap vxlan)
+DPDK_PARTS=(loop macs ceiling super broadcast tcp tap vxlan kernel)
 DPDK_SMOKE_PARTS=(loop macs ceiling broadcast vxlan)
 
 for dpdk_file in guests switches circles streams; do
