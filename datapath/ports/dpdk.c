@@ -331,20 +331,36 @@ static struct rte_mbuf *build(const struct dpdk_port *dpdk, struct packet *packe
 	return first;
 }
 
-/* Sends mbufs, and frees those that the device has no room for. Returns how many it took. */
-static unsigned send_mbufs(struct dpdk_port *dpdk, unsigned worker, struct rte_mbuf **mbufs,
-			   unsigned count)
+/*
+ * Sends mbufs, and frees those that the device does not take: it has no room for them, or its
+ * driver cannot do what one asks for. Writes what became of each.
+ */
+static void send_mbufs(struct dpdk_port *dpdk, unsigned worker, struct rte_mbuf **mbufs,
+		       unsigned count, uint8_t *results)
 {
 	uint16_t queue = (uint16_t)(worker % dpdk->send_queues);
-	uint16_t ready, sent;
+	unsigned done = 0;
 
 	rte_spinlock_lock(&dpdk->send_locks[queue]);
-	ready = rte_eth_tx_prepare(dpdk->id, queue, mbufs, (uint16_t)count);
-	sent = rte_eth_tx_burst(dpdk->id, queue, mbufs, ready);
+	while (done < count) {
+		uint16_t rest = (uint16_t)(count - done);
+		uint16_t ready = rte_eth_tx_prepare(dpdk->id, queue, &mbufs[done], rest);
+		uint16_t sent = rte_eth_tx_burst(dpdk->id, queue, &mbufs[done], ready);
+
+		memset(&results[done], DROP_NONE, sent);
+		done += sent;
+		if (sent < ready)
+			break;
+		if (ready < rest) {
+			results[done] = DROP_PORT_ERROR;
+			rte_pktmbuf_free(mbufs[done++]);
+		}
+	}
 	rte_spinlock_unlock(&dpdk->send_locks[queue]);
-	for (unsigned i = sent; i < count; i++)
-		rte_pktmbuf_free(mbufs[i]);
-	return sent;
+	for (; done < count; done++) {
+		results[done] = DROP_PORT_FULL;
+		rte_pktmbuf_free(mbufs[done]);
+	}
 }
 
 static void dpdk_transmit(struct port *port, const struct config *config, unsigned worker,
@@ -352,11 +368,10 @@ static void dpdk_transmit(struct port *port, const struct config *config, unsign
 {
 	struct dpdk_port *dpdk = port->private;
 	struct rte_mbuf *mbufs[BATCH_SIZE];
-	uint8_t places[BATCH_SIZE];
-	unsigned built = 0, sent;
+	uint8_t places[BATCH_SIZE], sent[BATCH_SIZE];
+	unsigned built = 0;
 
 	(void)config;
-	memset(results, DROP_NONE, count);
 	for (unsigned i = 0; i < count; i++) {
 		mbufs[built] = build(dpdk, packets[i]);
 		places[built] = (uint8_t)i;
@@ -365,9 +380,9 @@ static void dpdk_transmit(struct port *port, const struct config *config, unsign
 		else
 			built++;
 	}
-	sent = send_mbufs(dpdk, worker, mbufs, built);
-	for (unsigned i = sent; i < built; i++)
-		results[places[i]] = DROP_PORT_FULL;
+	send_mbufs(dpdk, worker, mbufs, built, sent);
+	for (unsigned i = 0; i < built; i++)
+		results[places[i]] = sent[i];
 }
 
 const struct port_ops port_dpdk_ops = {

@@ -288,6 +288,51 @@ static void test_full(void **state)
 	assert_int_equal(received, sent);
 }
 
+#define REFUSED_SIZE 61u
+
+/* A driver that cannot send what is of that size. */
+static uint16_t refuse(void *queue, struct rte_mbuf **mbufs, uint16_t count)
+{
+	(void)queue;
+	for (uint16_t i = 0; i < count; i++) {
+		if (mbufs[i]->pkt_len == REFUSED_SIZE)
+			return i;
+	}
+	return count;
+}
+
+/* What a driver refuses is dropped; what follows it is not. */
+static void test_refused(void **state)
+{
+	static const uint32_t sizes[] = {REFUSED_SIZE, 60, REFUSED_SIZE, REFUSED_SIZE, 62, 60};
+	struct fixture *fixture = *state;
+	struct rte_eth_fp_ops *operations = &rte_eth_fp_ops[0];
+	eth_tx_prep_t former = operations->tx_pkt_prepare;
+	struct packet *packets[6];
+	struct batch batch;
+	uint8_t results[6], frame[62];
+	unsigned received = 0;
+
+	fill(frame, sizeof(frame));
+	for (unsigned i = 0; i < 6; i++)
+		packets[i] = make_packet(fixture, frame, sizes[i], 2112, 1);
+	operations->tx_pkt_prepare = refuse;
+	fixture->port->ops->transmit(fixture->port, NULL, 0, packets, 6, results);
+	operations->tx_pkt_prepare = former;
+	batch_init(&batch);
+	fixture->port->ops->receive(fixture->port, 0, &fixture->receiver, &batch);
+	assert_int_equal(batch.count, 3);
+	for (unsigned i = 0; i < 6; i++) {
+		bool taken = sizes[i] != REFUSED_SIZE;
+
+		assert_int_equal(results[i], taken ? DROP_NONE : DROP_PORT_ERROR);
+		if (taken)
+			assert_int_equal(batch.packets[received++]->size, sizes[i]);
+	}
+	packet_free_all(fixture->pool, batch.packets, batch.count);
+	packet_free_all(fixture->pool, packets, 6);
+}
+
 /* The queue's descriptor tells when to look again; until then the worker need not. */
 static void test_rest(void **state)
 {
@@ -314,6 +359,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_slices, open_port, close_port),
 		cmocka_unit_test_setup_teardown(test_clones, open_port, close_port),
 		cmocka_unit_test_setup_teardown(test_full, open_port, close_port),
+		cmocka_unit_test_setup_teardown(test_refused, open_port, close_port),
 		cmocka_unit_test_setup_teardown(test_rest, open_port, close_port),
 	};
 
