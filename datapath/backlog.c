@@ -105,6 +105,15 @@ void backlog_drain_all(struct backlog *backlog, struct packet_list *packets)
 	}
 }
 
+void backlog_postpone(struct backlog_port *port, uint64_t now)
+{
+	uint64_t wait = (now - port->moved) / 4;
+
+	if (wait < BACKLOG_RETRY_NS)
+		wait = BACKLOG_RETRY_NS;
+	port->due = now + (wait < BACKLOG_RETRY_MAX_NS ? wait : BACKLOG_RETRY_MAX_NS);
+}
+
 uint64_t backlog_next(const struct backlog *backlog)
 {
 	uint64_t next = UINT64_MAX;

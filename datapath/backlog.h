@@ -21,8 +21,10 @@
 #define BACKLOG_ALL_PACKETS_MAX 8192u
 #define BACKLOG_ALL_OCTETS_MAX	(32u << 20)
 
-#define BACKLOG_RETRY_NS   50000u     /* from one attempt to the next */
-#define BACKLOG_STALLED_NS 100000000u /* a port that takes nothing for so long loses all */
+/* From one attempt to the next: a quarter of the time that the port took nothing, within these. */
+#define BACKLOG_RETRY_NS     50000u
+#define BACKLOG_RETRY_MAX_NS 5000000u
+#define BACKLOG_STALLED_NS   100000000u /* a port that takes nothing for so long loses all */
 
 struct backlog_port {
 	uint32_t port; /* index */
@@ -57,6 +59,9 @@ void backlog_remove(struct backlog *backlog, struct backlog_port *port);
 
 /* Appends all packets that wait to a list. */
 void backlog_drain_all(struct backlog *backlog, struct packet_list *packets);
+
+/* Says when the port, which was just tried, is tried again. */
+void backlog_postpone(struct backlog_port *port, uint64_t now);
 
 /* When a port is to be tried again; UINT64_MAX: nothing waits. */
 uint64_t backlog_next(const struct backlog *backlog);

@@ -31,6 +31,22 @@ enum drop_reason outlet_check(const struct config *config, const struct packet *
 	return out->admin_up ? DROP_NONE : DROP_PORT_DOWN;
 }
 
+bool outlet_takes_super(const struct port *port, const struct packet *packet)
+{
+	if ((port->features & PORT_CAN_CHECKSUM) == 0)
+		return false;
+	switch (packet->offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
+	case VIRTIO_NET_HDR_GSO_TCPV4:
+		return (port->features & PORT_CAN_TSO4) != 0;
+	case VIRTIO_NET_HDR_GSO_TCPV6:
+		return (port->features & PORT_CAN_TSO6) != 0;
+	case VIRTIO_NET_HDR_GSO_UDP_L4:
+		return (port->features & PORT_CAN_USO) != 0;
+	default:
+		return false;
+	}
+}
+
 /* Octets on the wire of each frame of a super-packet but the last. */
 static uint32_t frame_size(const struct packet *packet)
 {
@@ -139,6 +155,15 @@ void outlet_flush(struct outlet *outlet)
 
 /* ---- what waits ---- */
 
+/* Whether the port takes the packet as it is: another guest may have come meanwhile. */
+static bool takes(const struct port *port, const struct packet *packet)
+{
+	if (packet->offload.gso_type != VIRTIO_NET_HDR_GSO_NONE)
+		return outlet_takes_super(port, packet);
+	return (packet->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) == 0 ||
+	       (port->features & PORT_CAN_CHECKSUM) != 0;
+}
+
 /*
  * Takes the oldest packets that wait for a port, but for those that may not leave by it any more:
  * the configuration may have changed.
@@ -154,6 +179,8 @@ static void take_waiting(struct outlet *outlet, struct backlog_port *waiting)
 		uint16_t vid;
 		enum drop_reason reason = outlet_check(worker->config, packet, &outlet->port, &vid);
 
+		if (reason == DROP_NONE && !takes(outlet->port, packet))
+			reason = DROP_PORT_DOWN;
 		if (reason == DROP_NONE)
 			outlet->packets[outlet->count++] = packet;
 		else
@@ -215,7 +242,7 @@ static void retry(struct worker *worker, struct backlog_port *waiting)
 		waiting->moved = worker->now;
 	else if (worker->now - waiting->moved >= BACKLOG_STALLED_NS)
 		drop_waiting(worker, waiting);
-	waiting->due = worker->now + BACKLOG_RETRY_NS;
+	backlog_postpone(waiting, worker->now);
 }
 
 void stage_retry(struct worker *worker)

@@ -25,6 +25,9 @@ struct outlet {
 enum drop_reason outlet_check(const struct config *config, const struct packet *packet,
 			      struct port **port, uint16_t *vid);
 
+/* Whether the port takes super-packets of this kind, whose checksum is always partial. */
+bool outlet_takes_super(const struct port *port, const struct packet *packet);
+
 /* Sends what the outlet has, behind what waits for its port. Empties it. */
 void outlet_flush(struct outlet *outlet);
 

@@ -24,29 +24,12 @@ static void add(struct outlet *outlet, struct packet *packet)
 		outlet_flush(outlet);
 }
 
-/* Whether the port takes super-packets of this kind, whose checksum is always partial. */
-static bool takes_super(const struct port *port, const struct packet *packet)
-{
-	if ((port->features & PORT_CAN_CHECKSUM) == 0)
-		return false;
-	switch (packet->offload.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
-	case VIRTIO_NET_HDR_GSO_TCPV4:
-		return (port->features & PORT_CAN_TSO4) != 0;
-	case VIRTIO_NET_HDR_GSO_TCPV6:
-		return (port->features & PORT_CAN_TSO6) != 0;
-	case VIRTIO_NET_HDR_GSO_UDP_L4:
-		return (port->features & PORT_CAN_USO) != 0;
-	default:
-		return false;
-	}
-}
-
 /* How many of its wire frames the port takes together. */
 static uint32_t frames_together(const struct port *port, const struct packet *packet)
 {
 	uint32_t most, parts;
 
-	if (packet->frame_count == 1 || !takes_super(port, packet))
+	if (packet->frame_count == 1 || !outlet_takes_super(port, packet))
 		return 1;
 	if (port->ops->super_frames == NULL)
 		return packet->frame_count;

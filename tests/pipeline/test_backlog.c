@@ -13,6 +13,7 @@
 
 #include "datapath/ports/port.h"
 #include "tests/pipeline/rig.h"
+#include "tests/unit/frames.h"
 
 #define RETRY	       BACKLOG_RETRY_NS
 #define MTU	       9000u
@@ -192,14 +193,34 @@ static void a_port_that_takes_nothing_is_given_up(void **state)
 	rig_advance(rig, BACKLOG_STALLED_NS - 1);
 	assert_int_equal(counters(rig, A)->queued, 3);
 	fill(rig, B, 1);
-	rig_advance(rig, RETRY);
+	rig_advance(rig, BACKLOG_RETRY_MAX_NS);
 	expect(rig, B, 0, 1);
 	rig_advance(rig, BACKLOG_STALLED_NS - 1);
 	assert_int_equal(counters(rig, A)->queued, 2);
-	rig_advance(rig, RETRY);
+	rig_advance(rig, BACKLOG_RETRY_MAX_NS);
 	assert_int_equal(counters(rig, A)->queued, 0);
 	assert_int_equal(rig_drops(rig, A, DROP_PORT_FULL), 2);
 	assert_int_equal(backlog_next(&rig->worker.backlog), UINT64_MAX);
+}
+
+/* The longer it takes nothing the less often it is tried. */
+static void a_port_that_is_stopped_costs_little(void **state)
+{
+	struct rig *rig = *state;
+	unsigned attempts = 0;
+	uint64_t begin;
+
+	fill(rig, B, 0);
+	send_to(rig, B, 0, 100);
+	begin = rig->now;
+	for (; rig->now - begin < BACKLOG_STALLED_NS; attempts++) {
+		uint64_t next = backlog_next(&rig->worker.backlog);
+
+		assert_in_range(next - rig->now, RETRY, BACKLOG_RETRY_MAX_NS);
+		rig_advance(rig, next - rig->now);
+	}
+	assert_in_range(attempts, BACKLOG_STALLED_NS / BACKLOG_RETRY_MAX_NS, 50);
+	assert_int_equal(rig_drops(rig, A, DROP_PORT_FULL), 1);
 }
 
 static void a_port_may_go_while_packets_wait(void **state)
@@ -234,6 +255,34 @@ static void a_port_may_leave_the_segment_while_packets_wait(void **state)
 	rig_advance(rig, RETRY);
 	expect(rig, B, 0, 0);
 	assert_int_equal(rig_all_drops(rig, A), 1);
+}
+
+/* Another guest may have come, which takes less. */
+static void what_is_not_taken_any_more_is_dropped(void **state)
+{
+	static struct frame frame; /* too large for a stack */
+	const struct frame_spec super = {
+		.protocol = 6, .payload_size = 5000, .gso_size = 1000, .partial = true};
+	const struct frame_spec partial = {.protocol = 17, .payload_size = 500, .partial = true};
+	const struct frame_spec whole = {.protocol = 17, .payload_size = 500};
+	const struct frame_spec *specs[] = {&super, &partial, &whole};
+	struct rig *rig = *state;
+
+	fill(rig, B, 0);
+	for (unsigned i = 0; i < 3; i++) {
+		frame_build(&frame, specs[i]);
+		memcpy(frame.octets, (const uint8_t[]){0x02, 0, 0, 0, 0, B}, 6);
+		rig_inject(rig, A, &frame.offload, frame.octets, frame.size);
+		rig_receive(rig, A);
+	}
+	assert_int_equal(counters(rig, A)->queued, 7);
+	memory_capture(rig->shared.config->ports[B].port, 0);
+	fill(rig, B, UINT_MAX);
+	rig_advance(rig, RETRY);
+	rig_expect(rig, B, frame.octets, frame.size);
+	rig_expect_nothing(rig);
+	assert_int_equal(rig_drops(rig, A, DROP_PORT_DOWN), 6);
+	assert_int_equal(counters(rig, A)->queued, 0);
 }
 
 /* A frame to all is one that waits for some of them. */
@@ -281,10 +330,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_too_much_is_dropped, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_port_that_takes_nothing_is_given_up, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(a_port_that_is_stopped_costs_little, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(a_port_may_go_while_packets_wait, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(a_port_may_leave_the_segment_while_packets_wait,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(what_is_not_taken_any_more_is_dropped, set_up,
+						tear_down),
 		cmocka_unit_test_setup_teardown(floods_wait_for_each_port, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_waits_is_counted_when_the_worker_ends, set_up,
 						tear_down),
