@@ -140,6 +140,11 @@ copy_tree() {
 	tar -C "$TOP" --exclude=./.git --exclude='./build*' --exclude=__pycache__ -cf - . | tar -C "$1" -xf -
 }
 
+# install_here [OPTION]...: packaging/install of that tree in /mnt/vswitch. What it builds need not be fast.
+install_here() {
+	machine_run CFLAGS=-O0 /mnt/vswitch/packaging/install "$@"
+}
+
 # With process 1 of a pid namespace all others in it end.
 machine_end() {
 	[ -n "$MACHINE_CGROUP" ] || return 0

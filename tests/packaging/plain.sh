@@ -21,20 +21,20 @@ connected() {
 }
 pids() { machine_run pgrep -d ' ' -f '^/usr/local/sbin/vswitch-'; }
 
-check_not "a relative prefix is refused" machine_run /mnt/vswitch/packaging/install --prefix opt
-check_not "an unknown option is refused" machine_run /mnt/vswitch/packaging/install --fast
+check_not "a relative prefix is refused" install_here --prefix opt
+check_not "an unknown option is refused" install_here --fast
 check_not "nothing can be uninstalled yet" machine_run /mnt/vswitch/packaging/uninstall
 check_not "nobody but root installs" machine_run setpriv --reuid nobody --clear-groups /mnt/vswitch/packaging/install
 check_is "nothing happened" "" "$(machine_traces "${MACHINE_OTHERS[@]}")"
 
-check "packaging/install" machine_run /mnt/vswitch/packaging/install
+check "packaging/install" install_here
 check "the daemons are connected" wait_until 5 connected
 machine_run vswitchctl tenant add acme
 machine_run vswitchctl segment add acme/web
 check "a port in the host's namespace" machine_run vswitchctl port add acme/tap0 --type tap --segment web --ifname tap0
 before=$(pids)
 check_is "two daemons run" 2 "$(wc -w <<<"$before")"
-check "packaging/install again" machine_run /mnt/vswitch/packaging/install
+check "packaging/install again" install_here
 check "the daemons are connected" wait_until 5 connected
 check_is "two daemons run" 2 "$(pids | wc -w)"
 check_not "others than before" grep -qw -e "${before% *}" -e "${before#* }" <<<"$(pids)"
@@ -45,7 +45,7 @@ check_not "no interface is left" machine_run ip link show tap0
 check_is "nothing is left" "" "$(machine_traces "${MACHINE_OTHERS[@]}")"
 check_is "no file of a running switch is left" "" "$(machine_run find /run /var/log -name '*vswitch*')"
 
-check "only files, elsewhere" machine_run /mnt/vswitch/packaging/install --destdir /mnt/stage --prefix /opt/vswitch
+check "only files, elsewhere" install_here --destdir /mnt/stage --prefix /opt/vswitch
 check "they are there" test -x "$MACHINE/mnt/stage/opt/vswitch/sbin/vswitch-control" \
 	-a -f "$MACHINE/mnt/stage/etc/systemd/system/vswitch-control.service"
 check "and go" machine_run /mnt/vswitch/packaging/uninstall --destdir /mnt/stage --prefix /opt/vswitch

@@ -19,7 +19,7 @@ copy_tree "$MACHINE/mnt/vswitch"
 
 check_is "before: nothing" "" "$(machine_traces "${MACHINE_OTHERS[@]}")"
 
-check "packaging/install" machine_run /mnt/vswitch/packaging/install
+check "packaging/install" install_here
 check "the units verify" machine_run systemd-analyze verify \
 	/usr/local/lib/systemd/system/vswitch-{control,datapath}.service
 lifecycle
@@ -27,7 +27,7 @@ lifecycle
 # ---- once more, over a switch that runs ----
 before=$(interfaces)
 machine_run sh -c 'echo "# mine" >>/etc/default/vswitch'
-check "packaging/install again" machine_run /mnt/vswitch/packaging/install
+check "packaging/install again" install_here
 check "settled" wait_until 5 installed_settled
 check_is "the interfaces are the same" "$before" "$(interfaces)"
 check "it forwards" wait_until 5 installed_ping
@@ -41,7 +41,7 @@ check_is "the adopted one is as it was" "$ADOPTED" "$(adopted)"
 check_is "the state and the edited configuration are, and nothing else" \
 	"new:     /etc/default/vswitch new:     /var/lib/vswitch" \
 	"$(machine_traces "${MACHINE_OTHERS[@]}" ^/var/lib/vswitch/ | paste -sd ' ')"
-check "packaging/install" machine_run /mnt/vswitch/packaging/install
+check "packaging/install" install_here
 check "settled, with the former state" wait_until 5 installed_settled
 check "it forwards" wait_until 5 installed_ping
 check "packaging/uninstall --purge" machine_run /mnt/vswitch/packaging/uninstall --purge

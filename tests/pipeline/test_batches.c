@@ -15,9 +15,10 @@
 
 #include "datapath/ports/port.h"
 #include "tests/pipeline/rig.h"
+#include "tests/unit/effort.h"
 #include "tests/unit/frames.h"
 
-#define ROUNDS	 400u
+#define ROUNDS	 EFFORT(400u)
 #define MACS	 5u /* at each place */
 #define TEST_MTU 1500u
 

@@ -11,6 +11,7 @@
 
 #include "datapath/codel.h"
 #include "datapath/flow_queue.h"
+#include "tests/unit/effort.h"
 
 enum { QUEUES = 3, PORTS = 6, FLOWS = FLOW_SETS * FLOW_WAYS, WAITING = 2000 };
 
@@ -564,7 +565,7 @@ static void queue_does_what_the_model_does(void **state)
 	for (int i = 0; i < QUEUES; i++)
 		test->models[i].longest = -1;
 	/* Queues fill and run empty by turns. */
-	for (unsigned i = 0; i < 2000000; i++) {
+	for (unsigned i = 0; i < EFFORT(2000000); i++) {
 		test_step(test, i / 3000 % 3 == 0 ? 70 : 45);
 		if (i % 16 == 0)
 			assert_same(test);
@@ -574,9 +575,10 @@ static void queue_does_what_the_model_does(void **state)
 	assert_same(test);
 	assert_int_equal(test->count, 0);
 	assert_int_equal(flow_memory_in_use(test->memory), 0);
-	assert_true(test->taken > 300000 && test->dropped > 1000 && test->overflowed > 10000 &&
-		    test->evicted > 10000 && test->drained > 10000);
-	assert_true(test->models[0].marked > 1000 && test->ports[0].joined > 1000);
+	assert_true(test->taken > EFFORT(300000) && test->dropped > EFFORT(1000) &&
+		    test->overflowed > EFFORT(10000) && test->evicted > EFFORT(10000) &&
+		    test->drained > EFFORT(10000));
+	assert_true(test->models[0].marked > EFFORT(1000) && test->ports[0].joined > EFFORT(1000));
 	flow_memory_free(test->memory);
 	free(test);
 }
