@@ -16,15 +16,17 @@ circulate() { circulate_counting frames "$@"; }
 
 # circulate_counting frames|octets PAIR SIDE CASE WORD...: octets: a sample of Gbit/s.
 circulate_counting() {
-	local what=$1 pair=$2 side=$3 name=$4 try
+	local what=$1 pair=$2 side=$3 name=$4 try words
 	shift 4
+	words=("$@")
 	for ((try = 1; ; try++)); do
-		circulate_once "$pair" "$@" || return
+		circulate_once "$pair" "${words[@]}" || return
 		NEAREST=$(jq --argjson before "${NEAREST:-null}" '[$before // empty, .slices[].distance] | min' <<<"$ANSWER")
 		[ "$SMOKE" = no ] || break
 		[ "$try" -lt "$NEAR_TRIES" ] || break
 		! cores_were_near || break
-		# What rests is put onto another core.
+		# What rests is put onto another core. The side is warm.
+		words=("${words[@]/#warm=*/warm=0}")
 		sleep 1
 	done
 	jq -e '[.slices[].frames] | add > 0' <<<"$ANSWER" >/dev/null || because "nothing came" || return
