@@ -172,8 +172,8 @@ prove_memory() {
 		'{"execute": "device_add", "arguments": {"driver": "pc-dimm", "id": "dimm", "memdev": "more"}}')"
 	wait_until 5 memory_is_more "$had"
 	row_between "vm1's memory" $((had + 240)) "$(guest_memory)" $((had + 256)) MB
-	guest_do vm1 fill 180
-	row "vm1 fills 180 MB of them" 180 "$(guest_said vm1.1 filled 1)"
+	guest_do vm1 fill 150
+	row "vm1 fills 150 MB of them" 150 "$(guest_said vm1.1 filled 1)"
 	guest_do vm1 fetch http://10.0.0.1/file
 	row "vm1 fetches into the rest: SHA-256" "$sum" "$(guest_said vm1.1 fetched 3)"
 	row "and is fetched from there: SHA-256" "$sum" "$(fetched services "$1" file)"
