@@ -5,12 +5,13 @@
 /*
  * What stages work on: up to 64 packets, owned by the batch, in order.
  *
- * A batch mostly holds packets that are alike. Parse finds its runs: packets in a row that differ
- *in nothing that stages decide by but addresses and ports (stages/alike.h); and of each run the
- *flows: packets in a row in which these are the same as well. What the first of a run meets, all of
- *it meet, unless MACs decide, and then what the first of a flow meets, all of it meet. So stages
- *decide once for each run, or once for each flow; what they write, they write into every packet.
- *Where nobody looked for runs, each packet is one. A stage drops whole runs, or whole flows:
+ * A batch mostly holds packets that are alike. Parse finds its runs: packets in a row that
+ * differ in nothing that stages decide by but addresses and ports (stages/alike.h); and of each
+ * run the flows: packets in a row in which these are the same as well. What the first of a run
+ * meets, all of it meet, unless MACs decide, and then what the first of a flow meets, all of it
+ * meet. So stages decide once for each run, or once for each flow; what they write, they write
+ * into every packet. Where nobody looked for runs, each packet is one. A stage drops whole runs,
+ * or whole flows:
  *
  *	struct batch_run run = batch_runs(batch);
  *
@@ -108,7 +109,7 @@ static inline bool batch_next(struct batch_run *run)
 	return true;
 }
 
-/* Whether the present flow is the first of a run. */
+/* Whether the present flow is the first of its run. */
 static inline bool batch_begins_run(const struct batch_run *flow)
 {
 	return (flow->batch->runs & flow->begin) != 0;

@@ -53,7 +53,7 @@ static int take_memory(struct switch_state *state, const struct proto_memory *re
 		memory = map_sealed(*fd, record->size);
 		if (memory == NULL)
 			return -EPROTO;
-		/* Entries lie all over it. It is so where shmem_enabled allows it. */
+		/* Entries lie all over it. Large pages come only where shmem_enabled allows it. */
 		madvise(memory, record->size, MADV_HUGEPAGE);
 		state->fdb_memory = memory;
 		state->fdb_size = record->size;
