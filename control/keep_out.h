@@ -17,6 +17,8 @@
  * the memory is where what it is about is: it survives this daemon, follows a
  * renamed interface, and ends with one that is removed. One that moves to
  * another namespace loses it, and there the kernel gives it fresh settings.
+ * What a death may leave for good is an empty clsact, which does nothing: it
+ * has no name that could say whose it is.
  */
 
 #include <stdbool.h>

@@ -384,6 +384,7 @@ put:
 	return error;
 }
 
+/* Our end comes last: while it has no alias, whoever follows a daemon that died sweeps the pair. */
 static int label_veth(struct links *links, const struct links_port *port, int netns)
 {
 	char ifname[ADDR_IFNAME_SIZE];
@@ -396,9 +397,9 @@ static int label_veth(struct links *links, const struct links_port *port, int ne
 	if (error < 0)
 		goto free_ours;
 	our_end(&port->ref, ifname);
-	error = links_label(links, ours, ifname, &port->ref);
+	error = links_label(links, theirs, port->ifname, &port->ref);
 	if (error == 0)
-		error = links_label(links, theirs, port->ifname, &port->ref);
+		error = links_label(links, ours, ifname, &port->ref);
 	if (error == 0)
 		error = links_set_up(ours, ifname, 0);
 	nl_socket_free(theirs);

@@ -45,7 +45,6 @@ static bool pins_namespace(const struct links *links, int fd);
 static int finish(struct links *links, const struct links_port *port, int home, const char *ifname,
 		  int fd);
 static int move(struct links *links, const struct links_port *port, const char *ifname, int netns);
-static int rename_in(struct links *links, int netns, const char *ifname, const char *new_name);
 static int read_flags(int fd, struct ifreq *request);
 
 /*
@@ -311,6 +310,7 @@ static int finish(struct links *links, const struct links_port *port, int home, 
 	return error;
 }
 
+/* With its name in one message: in the workload's namespace it never has another. */
 static int move(struct links *links, const struct links_port *port, const char *ifname, int netns)
 {
 	struct nl_sock *socket;
@@ -326,30 +326,7 @@ static int move(struct links *links, const struct links_port *port, const char *
 	change = rtnl_link_alloc();
 	if (change != NULL) {
 		rtnl_link_set_ns_fd(change, netns);
-		error = netlink_error(rtnl_link_change(socket, link, change, 0));
-		rtnl_link_put(change);
-	}
-	rtnl_link_put(link);
-free_socket:
-	nl_socket_free(socket);
-	return error < 0 ? error : rename_in(links, netns, ifname, port->ifname);
-}
-
-static int rename_in(struct links *links, int netns, const char *ifname, const char *new_name)
-{
-	struct nl_sock *socket;
-	struct rtnl_link *link, *change;
-	int error = netlink_open(links->namespaces, netns, &socket);
-
-	if (error < 0)
-		return error;
-	error = netlink_link(socket, ifname, &link);
-	if (error < 0)
-		goto free_socket;
-	error = -ENOMEM;
-	change = rtnl_link_alloc();
-	if (change != NULL) {
-		rtnl_link_set_name(change, new_name);
+		rtnl_link_set_name(change, port->ifname);
 		error = netlink_error(rtnl_link_change(socket, link, change, 0));
 		rtnl_link_put(change);
 	}
