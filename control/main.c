@@ -30,6 +30,7 @@
 #define DATAPATH_SOCKET_FILE "datapath.sock"
 #define DIRECTORY_MAX	     3900
 #define FILES_WANTED	     (1u << 20) /* one descriptor a port, and connections */
+#define WORK_SLICE	     20000000u	/* ns: as long as the API may wait */
 
 #define EXIT_USAGE 2
 
@@ -306,6 +307,7 @@ static int start_services(struct daemon *daemon, const struct options *options)
 {
 	const struct reconcile_options reconcile_options = {.run_dir = options->run_dir,
 							    .state_dir = options->state_dir,
+							    .work_slice = WORK_SLICE,
 							    .fd_store = daemon->fd_store};
 	struct api_options api_options = {.tcp_fd = -1};
 	char path[4096];

@@ -19,8 +19,6 @@
 #include "control/reconcile_internal.h"
 #include "control/underlay.h"
 
-#define WORK_SLICE 20000000u /* ns: as long as the API may wait */
-
 static const struct timeval retry_interval = {0, 250000};
 static const struct timeval at_once = {0, 0};
 
@@ -202,6 +200,7 @@ static int make_parts(struct reconcile *reconcile, struct event_base *base,
 	uint64_t instance;
 	int error;
 
+	reconcile->work_slice = options->work_slice;
 	reconcile->sent = sent_new();
 	reconcile->run_dir = strdup(options->run_dir);
 	if (reconcile->sent == NULL || reconcile->run_dir == NULL)
@@ -332,7 +331,7 @@ static void run(struct reconcile *reconcile)
 	reconcile_devices_write(reconcile);
 	reconcile_devices_ask(reconcile);
 	reconcile_vtep_review(reconcile);
-	if (!reconcile_ports_work(reconcile, WORK_SLICE))
+	if (!reconcile_ports_work(reconcile, reconcile->work_slice))
 		reconcile_schedule(reconcile);
 	reconcile_sync(reconcile);
 	if (something_waits(reconcile) && !evtimer_pending(reconcile->retry_event, NULL))

@@ -22,6 +22,8 @@ struct reconcile;
 struct reconcile_options {
 	const char *run_dir;
 	const char *state_dir;
+	uint64_t
+		work_slice; /* ns that work on interfaces may hold up the event loop, but for one */
 	struct fd_store *fd_store; /* borrowed for good; NULL: nothing is kept */
 };
 

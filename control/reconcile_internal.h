@@ -92,6 +92,7 @@ struct reconcile {
 	struct event_base *base;
 	struct model *model;
 	char *run_dir;
+	uint64_t work_slice; /* ns */
 	struct namespaces *namespaces;
 	struct links *links;
 	struct capture_files *captures;

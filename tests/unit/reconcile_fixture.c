@@ -17,6 +17,9 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Nothing is put off, so that one transaction has all that follows from a change. */
+#define AN_HOUR 3600000000000u
+
 static bool write_file(const char *path, const char *text);
 static bool become_root(void);
 static bool enter_namespace(void);
@@ -44,6 +47,7 @@ int fixture_set_up(void **state)
 	fixture->listener = -1;
 	fixture->started = 1;
 	fixture->workers = 1;
+	fixture->work_slice = AN_HOUR;
 	assert_non_null(fixture->base);
 	assert_non_null(fixture->model);
 	fixture_listen(fixture);
@@ -78,7 +82,8 @@ int fixture_tear_down(void **state)
 void fixture_start(struct fixture *fixture)
 {
 	const struct reconcile_options options = {.run_dir = fixture->dir,
-						  .state_dir = fixture->dir};
+						  .state_dir = fixture->dir,
+						  .work_slice = fixture->work_slice};
 
 	assert_null(fixture->reconcile);
 	assert_int_equal(
@@ -218,6 +223,20 @@ void fixture_reply(struct fixture *fixture, int32_t error, const char *text)
 	fixture_say(fixture, PROTO_REPLY, &reply, sizeof(reply), -1);
 	assert_int_equal(poll(&poller, 1, 0), 1);
 	fixture_turn(fixture);
+}
+
+void fixture_settle(struct fixture *fixture)
+{
+	int turn = 0;
+
+	while (fixture_status(fixture).applied_generation != model_generation(fixture->model)) {
+		assert_true(turn++ < TURNS_MAX);
+		fixture_turn(fixture);
+		while (receive(fixture))
+			if (fixture->last_type == PROTO_COMMIT)
+				fixture_reply(fixture, 0, "");
+	}
+	fixture_forget(fixture);
 }
 
 void fixture_turn(struct fixture *fixture)

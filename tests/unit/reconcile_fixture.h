@@ -40,6 +40,7 @@ struct fixture {
 	uint64_t committed;    /* generation that the datapath has */
 	uint32_t workers;      /* as it says; 1 unless a test says otherwise */
 	uint32_t flags;	       /* PROTO_HELLO_*, as it says */
+	uint64_t work_slice;   /* reconcile_options; without an end unless a test says otherwise */
 	char heard[64 * 1024]; /* since the last fixture_forget() */
 	size_t heard_size;
 	uint32_t last_type;
@@ -90,6 +91,8 @@ void fixture_reply(struct fixture *fixture, int32_t error, const char *text);
 
 /* Turns the event loop for a moment. */
 void fixture_turn(struct fixture *fixture);
+/* Takes every transaction until the model is in effect. */
+void fixture_settle(struct fixture *fixture);
 /* Hears until a record of this type has come. */
 void fixture_hear(struct fixture *fixture, enum proto_type type);
 /* Notes a record, and keeps its descriptors; or a message without records. (reconcile_heard.c) */

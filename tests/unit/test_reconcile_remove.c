@@ -94,33 +94,6 @@ static void await_open_count(struct fixture *fixture, const char *target, int co
 	}
 }
 
-static void await_applied(struct fixture *fixture)
-{
-	int turn;
-
-	for (turn = 0;
-	     fixture_status(fixture).applied_generation != model_generation(fixture->model);
-	     turn++) {
-		assert_true(turn < TURNS_MAX);
-		fixture_turn(fixture);
-	}
-}
-
-/* Meets a datapath that takes every transaction until the model is in effect. */
-static void settle(struct fixture *fixture)
-{
-	fixture_meet(fixture);
-	while (fixture_status(fixture).applied_generation != model_generation(fixture->model)) {
-		if (fixture_status(fixture).waiting_ports > 0) {
-			fixture_turn(fixture);
-			continue;
-		}
-		fixture_hear(fixture, PROTO_COMMIT);
-		fixture_reply(fixture, 0, "");
-	}
-	fixture_forget(fixture);
-}
-
 static void removes_interfaces_together(void **state)
 {
 	struct fixture *fixture = *state;
@@ -138,15 +111,30 @@ static void removes_interfaces_together(void **state)
 	fixture_listen(fixture);
 	fixture->started++;
 	fixture->committed = 0;
-	settle(fixture);
+	fixture_meet(fixture);
+	fixture_settle(fixture);
 	delete_tenant(fixture);
-	fixture_hear(fixture, PROTO_COMMIT);
-	fixture_reply(fixture, 0, "");
-	await_applied(fixture);
+	fixture_settle(fixture);
 	/* What is in effect is so: nothing but the loopback and another's interface is left. */
 	assert_int_equal(interface_count(), 2);
 	assert_true(if_nametoindex("other0") > 0);
 	close(foreign);
+}
+
+/* By as many transactions as there are ports, at most. */
+static void removes_interfaces_one_by_one(void **state)
+{
+	struct fixture *fixture = *state;
+
+	fixture->work_slice = 0;
+	populate(fixture, 3);
+	fixture_start(fixture);
+	fixture_meet(fixture);
+	fixture_settle(fixture);
+	assert_int_equal(interface_count(), 1 + 2 * 3);
+	delete_tenant(fixture);
+	fixture_settle(fixture);
+	assert_int_equal(interface_count(), 1);
 }
 
 /* The name is taken for a moment: nobody has to ask again. */
@@ -157,7 +145,8 @@ static void gives_a_name_back(void **state)
 
 	populate(fixture, 1);
 	fixture_start(fixture);
-	settle(fixture);
+	fixture_meet(fixture);
+	fixture_settle(fixture);
 	former = if_nametoindex("t0");
 	assert_true(former > 0);
 	delete_port(fixture, "t0");
@@ -181,7 +170,8 @@ static void closes_after_the_datapath(void **state)
 
 	populate(fixture, 1);
 	fixture_start(fixture);
-	settle(fixture);
+	fixture_meet(fixture);
+	fixture_settle(fixture);
 	/* The reconciler's and the datapath's. */
 	assert_int_equal(open_count("/dev/net/tun"), 2);
 	delete_port(fixture, "t0");
@@ -200,7 +190,8 @@ static void closes_without_a_datapath(void **state)
 
 	populate(fixture, 2);
 	fixture_start(fixture);
-	settle(fixture);
+	fixture_meet(fixture);
+	fixture_settle(fixture);
 	assert_int_equal(open_count("/dev/net/tun"), 4);
 	delete_port(fixture, "t0");
 	fixture_hear(fixture, PROTO_COMMIT);
@@ -328,6 +319,7 @@ int main(void)
 		TEST(finishes_before_it_ends),
 		TEST(deletes_a_group_and_no_other),
 		TEST(removes_interfaces_together),
+		TEST(removes_interfaces_one_by_one),
 		TEST(gives_a_name_back),
 		TEST(closes_after_the_datapath),
 		TEST(closes_without_a_datapath),
