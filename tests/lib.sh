@@ -29,7 +29,7 @@ build_tree() {
 	fi
 	echo "$dpdk" >"$dir/dpdk-version"
 	# shellcheck disable=SC2086 # words
-	ninja -C "$dir" -j "$(nproc)" ${BUILD_TARGETS:-}
+	ninja -C "$dir" -j "${BUILD_JOBS:-$(nproc)}" ${BUILD_TARGETS:-}
 }
 
 # ---- results ----

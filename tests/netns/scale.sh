@@ -36,8 +36,10 @@ descriptors() {
 	local fds=("/proc/${LAB_PID[s.$1]}/fd/"*)
 	echo "${#fds[@]}"
 }
+# Without large pages, which come and go by 2 MiB as the kernel likes.
 resident() {
-	awk '/^VmRSS:/ { print $2 }' "/proc/${LAB_PID[s.$1]}/status"
+	awk '/^Rss:/ { kib += $2 } /^(AnonHugePages|ShmemPmdMapped):/ { kib -= $2 } END { print kib }' \
+		"/proc/${LAB_PID[s.$1]}/smaps_rollup"
 }
 processor() {
 	awk '{ print $14 + $15 }' "/proc/${LAB_PID[s.$1]}/stat"

@@ -66,6 +66,8 @@ machine_mounts() {
 	ln -s pts/ptmx "$MACHINE/dev/ptmx"
 	ln -s /proc/self/fd "$MACHINE/dev/fd"
 	mount -t tmpfs empty "$MACHINE/mnt"
+	# Nobody looks for manual pages in there, and their index would be made anew with each package.
+	rm -f "$MACHINE/var/lib/man-db/auto-update"
 	# Containers have one that forbids packages to start services.
 	[ ! -e "$MACHINE/usr/sbin/policy-rc.d" ] || mount --bind "$MACHINE/bin/true" "$MACHINE/usr/sbin/policy-rc.d"
 }

@@ -14,6 +14,7 @@
 
 #include "datapath/ports/port.h"
 #include "tests/pipeline/rig.h"
+#include "tests/unit/effort.h"
 #include "tests/unit/frames.h"
 
 #define MS   1000000ull
@@ -416,7 +417,7 @@ static void adds_up_at_every_step(void **state)
 	rig_segment(rig, 2, 1, 0, 1500, 0);
 	rig_commit(rig);
 
-	for (unsigned round = 0; round < 20000; round++) {
+	for (unsigned round = 0; round < EFFORT(20000); round++) {
 		struct frame_spec spec = {.protocol = frame_random(&random) & 1 ? 6 : 17,
 					  .ipv6 = frame_random(&random) & 1,
 					  .payload_size = frame_random(&random) % 1400};

@@ -9,6 +9,7 @@
 
 #include "coalesce_fixture.h"
 #include "datapath/stages/recover.h"
+#include "effort.h"
 #include "kernel_segments.h"
 #include "segment_fixture.h"
 
@@ -254,7 +255,7 @@ static void test_what_happens_to_frames_stays(void **state)
 {
 	uint32_t random = 20260302, merged = 0, whole = 0;
 
-	for (unsigned round = 0; round < 20000; round++) {
+	for (unsigned round = 0; round < EFFORT(20000); round++) {
 		struct frame_spec spec = random_spec(&random);
 		struct packet_list list;
 		const char *wrong;
@@ -279,8 +280,8 @@ static void test_what_happens_to_frames_stays(void **state)
 		assert_int_equal(packet_pool_in_use(*state), 0);
 	}
 	/* Most rounds have something left to merge, and few have everything. */
-	assert_in_range(merged, 10000, 19999);
-	assert_in_range(whole, 500, 5000);
+	assert_in_range(merged, EFFORT(10000), EFFORT(20000) - 1);
+	assert_in_range(whole, EFFORT(500), EFFORT(5000));
 }
 
 /* Everything of a segment is damaged, bit by bit: it is apart, and as damaged as it was. */

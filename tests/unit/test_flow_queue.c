@@ -2,6 +2,7 @@
 
 /* Who is next in a flow queue: shares, priority, order. */
 
+#include "tests/unit/effort.h"
 #include "tests/unit/flow_queue_fixture.h"
 
 /*
@@ -44,14 +45,14 @@ static void flows_share_octets(void **state)
 {
 	static const uint32_t costs[] = {60, 1514, 590, 64, 9000, 1};
 
-	assert_equal_shares(*state, false, costs, 6, 64, 200);
+	assert_equal_shares(*state, false, costs, 6, 64, EFFORT(200));
 }
 
 static void ports_share_octets(void **state)
 {
 	static const uint32_t costs[] = {60, 1514, 590, 64, 9000, 1};
 
-	assert_equal_shares(*state, true, costs, 6, 100, 200);
+	assert_equal_shares(*state, true, costs, 6, 100, EFFORT(200));
 }
 
 static void super_packets_share_with_small_ones(void **state)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/effort.h"
 #include "tests/unit/shaper_fixture.h"
 
 #include <pthread.h>
@@ -189,7 +190,7 @@ static void random_operations_keep_the_limits(void **state)
 	fuzz.shaper = shaper_new(FUZZ_INDICES);
 	for (unsigned w = 0; w < FUZZ_WORKERS; w++)
 		fuzz.workers[w] = shaper_worker_new(fuzz.shaper);
-	for (unsigned round = 0; round < 600000; round++) {
+	for (unsigned round = 0; round < EFFORT(600000u); round++) {
 		unsigned w = (unsigned)random_below(&fuzz.random, FUZZ_WORKERS);
 		unsigned gate = (unsigned)random_below(&fuzz.random, FUZZ_GATES);
 		uint64_t scale = random_below(&fuzz.random, 28);
@@ -214,8 +215,10 @@ static void random_operations_keep_the_limits(void **state)
 		}
 		fuzz_check(&fuzz);
 	}
-	assert_true(fuzz.passed > 10000 && fuzz.released > 10000 && fuzz.drained > 100);
-	assert_true(fuzz.lost[DROP_NONE] > 10000 && fuzz.lost[DROP_QUEUE_DELAY] > 100);
+	assert_true(fuzz.passed > EFFORT(10000) && fuzz.released > EFFORT(10000) &&
+		    fuzz.drained > EFFORT(100));
+	assert_true(fuzz.lost[DROP_NONE] > EFFORT(10000) &&
+		    fuzz.lost[DROP_QUEUE_DELAY] > EFFORT(100));
 	assert_int_equal(fuzz.lost[DROP_PORT_GONE], 0);
 	for (unsigned w = 0; w < FUZZ_WORKERS; w++) {
 		test_drain_all(fuzz.workers[w]);
