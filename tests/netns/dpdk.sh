@@ -7,7 +7,7 @@
 #     peer: nic0, nic1           t1              far
 #        | veth   | veth         | tap            | tap
 #     [ nic       uplink0   switch s, host ]   [ switch far, other ]
-#       net_af_packet 0 and 1           +--VXLAN-+
+#       net_af_packet 0 and 1           +--VXLAN-+          nic later: net_af_xdp
 #     cap: net_pcap     mem: net_memif, with dpdk-testpmd     null: net_null     none: a device that is not there
 #
 # acme/web has t1, nic, mem, cap, null, far by VNI 5001, and tag 100 on uplink0; acme/db has t2 and tag 200.
@@ -98,14 +98,18 @@ check "null takes what floods" eval '[ "$(port_counter s acme/null tx_packets)" 
 check_is "and gives nothing" 0 "$(port_counter s acme/null rx_packets)"
 ctl s port del acme/null
 
-# ---- a capture file, and memif ----
+# ---- a capture file, memif and af_xdp ----
+ctl s port del acme/nic
+add_device acme/nic net_af_xdp0,iface=nic0 --segment web
 add_device acme/cap "net_pcap0,rx_pcap=$FILES/replayed.pcap,tx_pcap=$FILES/recorded.pcap" --segment web
 add_device acme/mem "net_memif0,role=server,socket=$FILES/memif.sock,socket-abstract=no" --segment web
 job_in t1 dump.log tcpdump -i eth0 -Q in -B 16384 --immediate-mode -U -w "$LAB_DIR/dump" ether proto 0x88b5
 wait_until 5 grep -q listening "$LAB_DIR/dump.log" || die "tcpdump does not listen"
 DUMP=${LAB_JOBS[-1]}
 restart
-check_is "acme/cap, the datapath having been restarted" up "$(state_of acme/cap)"
+for port in acme/cap acme/nic; do
+	check_is "$port, the datapath having been restarted" up "$(state_of $port)"
+done
 replayed() {
 	[ "$(port_counter s acme/cap rx_packets)" = 100 ]
 }
@@ -126,6 +130,6 @@ echoed() {
 }
 check "frames come back from the other side of a memif" wait_until 10 echoed
 end_process "${LAB_JOBS[-1]}"
-check "the other side having ended, TAP and uplink are as before" wait_until 5 eval \
+check "the other side having ended, TAP and uplink are as before, and af_xdp as af_packet" wait_until 5 eval \
 	'"$PYTHON" -B "$TOP/tests/netns/dpdk.py" "$LAB_PREFIX" "$LAB_DIR/s" "$LAB_BUILD/cli/vswitchctl"'
 lab_finish
