@@ -90,6 +90,16 @@ static struct vhost_queue *queue_of(struct vhost_port *vhost, uint32_t ring)
 }
 
 /*
+ * What a guest was asked for stands in its memory, and is the former datapath's word there, which
+ * may have died while it polled: its worker asks anew.
+ */
+static void begin_anew(struct vhost_queue *queue)
+{
+	__atomic_store_n(&queue->fresh, true, __ATOMIC_RELEASE);
+	vhost_wake(queue);
+}
+
+/*
  * Kicks are waited for on a copy of the descriptor, which can be taken out of epoll when the
  * library has closed its own; edge-triggered, so that nobody has to read what a frontend gave.
  */
@@ -139,7 +149,7 @@ static int ring_changed(int device, uint16_t ring, int enabled)
 	drop_kick(vhost, ring);
 	if (enabled) {
 		take_kick(vhost, device, ring);
-		vhost_wake(queue_of(vhost, ring));
+		begin_anew(queue_of(vhost, ring));
 	}
 	return 0;
 }
@@ -157,7 +167,7 @@ static int device_ready(int device)
 	__atomic_store_n(&vhost->port->features, features_of(device), __ATOMIC_RELAXED);
 	__atomic_store_n(&vhost->device, device, __ATOMIC_RELEASE);
 	for (uint32_t i = 0; i < vhost->port->receive_count; i++)
-		vhost_wake(&vhost->queues[i]);
+		begin_anew(&vhost->queues[i]);
 	return 0;
 }
 

@@ -84,8 +84,12 @@ int vhost_receive(struct port *port, unsigned queue, struct receiver *receiver, 
 	int device = __atomic_load_n(&vhost->device, __ATOMIC_ACQUIRE);
 	struct mbuf_slots *slots = mbuf_slots_of(receiver);
 	uint32_t dropped = receiver->dropped_frames;
-	bool told = vhost->queues[queue].told;
+	bool told;
 
+	if (__atomic_load_n(&vhost->queues[queue].fresh, __ATOMIC_RELAXED) &&
+	    __atomic_exchange_n(&vhost->queues[queue].fresh, false, __ATOMIC_ACQUIRE))
+		vhost->queues[queue].told = false;
+	told = vhost->queues[queue].told;
 	if (told)
 		forget_events(&vhost->queues[queue]);
 	if (device >= 0 && slots != NULL)

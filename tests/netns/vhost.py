@@ -168,9 +168,9 @@ def drivers(lab):
 
 
 def takes_turns(lab):
-    """Another guest takes the former one's place, with another driver."""
+    """Another guest takes the former one's place, with another driver, or with rings that a datapath left in haste."""
     segment = Segment(lab.network, WEB)
-    for arguments in ({"features": PLAIN}, {}):
+    for arguments in ({"features": PLAIN}, {"features": PLAIN, "hushed": True}, {"hushed": True}, {}):
         before = lab.counters("g2")
         guest = lab.replace("g2", arguments)
         for source in ("g1", "g2"):

@@ -250,6 +250,11 @@ class Ring:
         if wanted or always:
             os.eventfd_write(self.kick_fd, 1)
 
+    def hush(self):
+        """Has it written as if the device did not want to be notified."""
+        self.put_u16(self.used, NO_NOTIFY)
+        self.put_u16(self.used + 4 + 8 * self.size, 0x7fff)
+
     def take_used(self):
         """The key of the next chain that was used and how much was written into it, or None."""
         if self.u16(self.used + 2) == self.used_index:

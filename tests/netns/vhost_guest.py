@@ -43,17 +43,17 @@ def clear(event):
 class Guest(Collector):
     """cuts: how what it sends lies in descriptors, the virtio-net header included; receive_cuts: the same for the
     buffers that it receives into. They are of 2 KiB with MRG_RXBUF, else of what may come. A guest that is `deaf`
-    takes nothing out of its rings."""
+    takes nothing out of its rings. One that is `hushed` was told not to kick, by a datapath that died then."""
 
     def __init__(self, name, path, listen=False, features=ALL, queues=1, ring_size=128, cuts=(), receive_cuts=(),
-                 memory=64 << 20):
+                 memory=64 << 20, hushed=False):
         super().__init__(name)
         self.wanted, self.queues, self.ring_size, self.memory_size = features, queues, ring_size, memory
         self.cuts, self.receive_cuts = cuts, receive_cuts
         self.frontend = Frontend(path, listen)
         # For select(): something has arrived; something was taken.
         self.socket, self.taken = (os.eventfd(0, os.EFD_NONBLOCK) for _ in range(2))
-        self.memory, self.deaf = None, False
+        self.memory, self.deaf, self.hushed = None, False, hushed
         self.counts = {"rx": 0, "tx": 0}  # frames on the wire, from the switch's side
 
     def start(self):
@@ -62,6 +62,8 @@ class Guest(Collector):
         self.negotiate()
         self.make_rings()
         for ring in self.rings:
+            if self.hushed:
+                ring.hush()
             self.before_start(ring)
             self.start_ring(ring)
         for ring in self.rings[::2]:
