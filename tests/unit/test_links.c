@@ -36,15 +36,13 @@
 #include "control/memories.h"
 #include "control/namespaces.h"
 #include "control/vtep_sockets.h"
-
-#define INSTANCE 0x1234567890abcdefull
-#define SKIPPED	 77
+#include "tests/unit/links_fixture.h"
 
 struct fixture {
 	struct namespaces *namespaces;
 	struct links *links;
 	int workload;
-	char netns[40]; /* its path */
+	char netns[NETNS_PATH_SIZE];
 	struct addr_prefix ip;
 	struct links_port tap, veth;
 };
@@ -107,14 +105,8 @@ static int set_up(void **state)
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
 	assert_non_null(fixture);
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	fixture->workload = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	assert_true(fixture->workload >= 0);
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	assert_int_equal(namespaces_new(&fixture->namespaces), 0);
-	assert_int_equal(namespaces_make_private(fixture->namespaces), 0);
-	assert_int_equal(links_new(&fixture->links, fixture->namespaces, INSTANCE), 0);
-	snprintf(fixture->netns, sizeof(fixture->netns), "/proc/self/fd/%d", fixture->workload);
+	links_fixture_make(&fixture->namespaces, &fixture->links, &fixture->workload,
+			   fixture->netns);
 	assert_int_equal(addr_prefix_parse("10.1.2.3/24", &fixture->ip), 0);
 	fixture->veth = (struct links_port){.ref = {3, 11},
 					    .type = MODEL_PORT_VETH,

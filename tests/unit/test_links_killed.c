@@ -6,9 +6,10 @@
  * interface and is killed after one call that may have changed it, then after two, until it comes
  * to its end. In namespaces of the test's own:
  *
- *	own            private        workload (held by a descriptor, without a name: nobody sweeps
- *it) vs3 ---------- eth0        a veth eth1        a TAP va0 --- vb0 a veth of somebody else; va0
- *is adopted
+ *	own          private         workload (without a name: nobody sweeps it)
+ *	             vs3 ----------- eth0     a veth
+ *	                             eth1     a TAP
+ *	va0 -- vb0                            a veth of somebody else; va0 is adopted
  *
  * Needs root; skipped without.
  */
@@ -36,9 +37,7 @@
 #include "control/links.h"
 #include "control/links_netdev.h"
 #include "control/namespaces.h"
-
-#define INSTANCE 0x1234567890abcdefull
-#define SKIPPED	 77
+#include "tests/unit/links_fixture.h"
 
 #define CALLS_MIN 5   /* fewer than these make no interface */
 #define CALLS_MAX 100 /* these are not needed for one */
@@ -47,7 +46,7 @@ struct fixture {
 	struct namespaces *namespaces;
 	struct links *links;
 	int workload;
-	char netns[40]; /* its path */
+	char netns[NETNS_PATH_SIZE];
 	struct links_port port;
 };
 
@@ -56,14 +55,8 @@ static int set_up(void **state)
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
 	assert_non_null(fixture);
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	fixture->workload = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	assert_true(fixture->workload >= 0);
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	assert_int_equal(namespaces_new(&fixture->namespaces), 0);
-	assert_int_equal(namespaces_make_private(fixture->namespaces), 0);
-	assert_int_equal(links_new(&fixture->links, fixture->namespaces, INSTANCE), 0);
-	snprintf(fixture->netns, sizeof(fixture->netns), "/proc/self/fd/%d", fixture->workload);
+	links_fixture_make(&fixture->namespaces, &fixture->links, &fixture->workload,
+			   fixture->netns);
 	fixture->port = (struct links_port){.ref = {3, 11},
 					    .netns = fixture->netns,
 					    .mac = {{2, 0, 0, 0, 0, 3}},

@@ -41,9 +41,8 @@
 #include "control/namespaces.h"
 #include "control/netlink.h"
 #include "control/vtep_sockets.h"
+#include "tests/unit/links_fixture.h"
 
-#define INSTANCE    0x1234567890abcdefull
-#define SKIPPED	    77
 #define DEADLINE    10 /* seconds */
 #define FLOWS	    64u
 #define FRAMES	    4u /* of a flow */
@@ -54,7 +53,7 @@ struct fixture {
 	struct namespaces *namespaces;
 	struct links *links;
 	int workload;
-	char netns[40]; /* its path */
+	char netns[NETNS_PATH_SIZE];
 	struct links_port tap, veth, netdev;
 };
 
@@ -196,14 +195,8 @@ static int set_up(void **state)
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
 
 	assert_non_null(fixture);
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	fixture->workload = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
-	assert_true(fixture->workload >= 0);
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	assert_int_equal(namespaces_new(&fixture->namespaces), 0);
-	assert_int_equal(namespaces_make_private(fixture->namespaces), 0);
-	assert_int_equal(links_new(&fixture->links, fixture->namespaces, INSTANCE), 0);
-	snprintf(fixture->netns, sizeof(fixture->netns), "/proc/self/fd/%d", fixture->workload);
+	links_fixture_make(&fixture->namespaces, &fixture->links, &fixture->workload,
+			   fixture->netns);
 	fixture->veth = (struct links_port){.ref = {3, 11},
 					    .type = MODEL_PORT_VETH,
 					    .netns = fixture->netns,
