@@ -22,8 +22,8 @@ struct reconcile;
 struct reconcile_options {
 	const char *run_dir;
 	const char *state_dir;
-	uint64_t
-		work_slice; /* ns that work on interfaces may hold up the event loop, but for one */
+	/* For how long work on interfaces holds up the event loop, in ns; 0: for one of them. */
+	uint64_t work_slice;
 	struct fd_store *fd_store; /* borrowed for good; NULL: nothing is kept */
 };
 

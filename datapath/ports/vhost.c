@@ -90,8 +90,8 @@ static struct vhost_queue *queue_of(struct vhost_port *vhost, uint32_t ring)
 }
 
 /*
- * What a guest was asked for stands in its memory, and is the former datapath's word there, which
- * may have died while it polled: its worker asks anew.
+ * Whether to kick stands in the guest's memory. What it says at first is a former datapath's word,
+ * which may have died while it polled: so the queue's worker polls, and then asks itself.
  */
 static void begin_anew(struct vhost_queue *queue)
 {

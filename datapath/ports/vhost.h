@@ -23,7 +23,7 @@ struct vhost_queue {
 	int wait_fd; /* an epoll instance: the guest's kicks, and wake_fd */
 	int wake_fd; /* an eventfd */
 	bool told;   /* the worker's: kicks are asked for */
-	bool fresh;  /* atomic: there are rings of which it was not said yet whether they are */
+	bool fresh;  /* atomic: a ring came into use, whose guest was not asked yet */
 };
 
 struct vhost_port {
