@@ -105,11 +105,12 @@ is_between() {
 
 # wait_until SECONDS COMMAND...: polls until the command succeeds; fails at the deadline.
 wait_until() {
-	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000))
+	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) pause=20
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ "${EPOCHREALTIME/[.,]/}" -lt "$deadline" ] || return 1
-		sleep 0.05
+		sleep "$(printf 0.%03d $pause)"
+		pause=$((pause < 160 ? pause * 2 : 160))
 	done
 }
 
@@ -358,9 +359,9 @@ can_ping() {
 	in_ns "$1" ping -q -n -i 0.05 -c 3 -w 3 "$2"
 }
 
-# iperf_server NAME [PORT]: one iperf3 server in that namespace, until the lab ends.
+# iperf_server NAME [PORT]: one iperf3 server in that namespace, until the lab ends; it reports tenths of a second.
 iperf_server() {
-	job_in "$1" "$1.iperf3" iperf3 --server --json --port "${2:-5201}"
+	job_in "$1" "$1.iperf3" iperf3 --server --json --interval 0.1 --port "${2:-5201}"
 	wait_until 5 port_listens "$1" "${2:-5201}" || die "iperf3 in $1 does not listen"
 }
 

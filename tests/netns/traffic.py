@@ -9,7 +9,8 @@
     traffic.py count PORT                       numbered datagrams until the last; prints
                                                 "sent N received N duplicated N reordered N"
     traffic.py number ADDRESS PORT SECONDS RATE SIZE [BURST]
-                                                sends RATE numbered datagrams of SIZE octets a second, in bursts
+                                                sends RATE numbered datagrams of SIZE octets a second, in bursts; until SIGTERM, if
+                                that comes first
     traffic.py collect PORT FLOWS               numbered datagrams of so many source ports until the last of each;
                                                 prints "flows N sent N received N reordered N"
     traffic.py spread ADDRESS PORT FLOWS COUNT  sends COUNT numbered datagrams from each of so many source ports
@@ -18,6 +19,7 @@
 import hashlib
 import os
 import random
+import signal
 import socket
 import struct
 import sys
@@ -77,23 +79,30 @@ def meter(protocol, port):
 def tcp_arrivals(port):
     with socket.create_server(("", port)) as server:
         server.settimeout(QUIET)
+        server.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         connection, _ = server.accept()
         connection.settimeout(QUIET)
-        while data := connection.recv(1 << 20):
-            yield time.time(), len(data)
+        while (arrival := stamped(connection, 1 << 20))[1]:
+            yield arrival[0], len(arrival[1])
 
 
 def udp_arrivals(port):
-    """The time is when the kernel had the datagram: this process may be late."""
     receiver = udp_receiver(port)
     receiver.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
     while True:
-        data, ancillary, _, _ = receiver.recvmsg(1 << 16, 64)
-        _, total = HEADER.unpack_from(data)
-        if total:
+        arrived, data = stamped(receiver, 1 << 16)
+        if HEADER.unpack_from(data)[1]:
             return
-        seconds, nanoseconds = struct.unpack_from("qq", ancillary[0][2])
-        yield seconds + nanoseconds / 1e9, len(data)
+        yield arrived, len(data)
+
+
+def stamped(receiver, size):
+    """The time is when the kernel had the last of what is read: this process may be late."""
+    data, ancillary, _, _ = receiver.recvmsg(size, 64)
+    if not data:
+        return 0.0, data
+    seconds, nanoseconds = struct.unpack_from("qq", ancillary[0][2])
+    return seconds + nanoseconds / 1e9, data
 
 
 def udp_receiver(port):
@@ -126,9 +135,13 @@ def number(address, port, seconds, rate, size, burst="1"):
     os.sched_setaffinity(0, {random.choice(sorted(os.sched_getaffinity(0)))})
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sender.connect((address, int(port)))
-    total, step = int(float(seconds) * int(rate)), int(burst)
+    total, step, ended = int(float(seconds) * int(rate)), int(burst), []
+    signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     start = time.monotonic()
     for index in range(total):
+        if ended:
+            total = index
+            break
         if index % step == 0:
             time.sleep(max(0, start + index / int(rate) - time.monotonic()))
         sender.send(HEADER.pack(index, 0).ljust(int(size), b"\0"))

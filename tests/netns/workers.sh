@@ -121,14 +121,16 @@ check_is "nothing was dropped" 0 "$({ ctl s1 --json drops; ctl s2 --json drops; 
 # ---- a tenant's rate is one over both workers ----
 ctl s1 tenant set acme --send 200mbit
 iperf_server t2
-job_in t1 t1.iperf3 iperf3 --client "${ADDRESS[t2]}" --parallel 8 --time 4
+# The kernel spreads streams over the queues by their ports, which are chosen by chance: all but two of 32 at one worker is
+# one case in four million.
+job_in t1 t1.iperf3 iperf3 --client "${ADDRESS[t2]}" --parallel 32 --time 20
 sent_both() {
 	local -a now
 	read -r -a now <<<"$(by_worker s1 acme/t1 rx_packets)"
-	[ "${now[0]}" -gt $((before[0] + 2000)) ] && [ "${now[1]}" -gt $((before[1] + 2000)) ]
+	[ "${now[0]}" -gt $((before[0] + 100)) ] && [ "${now[1]}" -gt $((before[1] + 100)) ]
 }
 read -r -a before <<<"$(by_worker s1 acme/t1 rx_packets)"
-check "eight streams go over both workers" wait_until 4 sent_both
+check "32 streams go over both workers" wait_until 10 sent_both
 # look: the tenant's octets, and the time in the middle of asking
 look() {
 	local asked=$EPOCHREALTIME octets
