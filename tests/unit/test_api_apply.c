@@ -11,8 +11,9 @@
 
 #include "control/model_edit.h"
 #include "tests/unit/api_fixture.h"
+#include "tests/unit/effort.h"
 
-#define TENANT_COUNT 10000
+#define TENANT_COUNT EFFORT(10000)
 
 static size_t apply(struct api_fixture *fixture, const char *query, const char *topology)
 {
