@@ -311,8 +311,7 @@ static int dispatch(const struct entrance *entrance, struct evhttp_request *http
 
 /*
  * RFC 9112 section 6.3: where a message ends must not be a matter of opinion. The connection ends
- * with the answer, since what follows cannot be believed. libevent itself refuses a length beside
- * chunks.
+ * with the answer, since what follows cannot be believed.
  */
 static int check_framing(struct evhttp_request *http, struct request *request)
 {
@@ -327,11 +326,11 @@ static int check_framing(struct evhttp_request *http, struct request *request)
 		clear = clear && (length == NULL || strcmp(length, header->value) == 0);
 		length = header->value;
 	}
-	if (clear)
+	if (clear && (length == NULL || evhttp_find_header(headers, "Transfer-Encoding") == NULL))
 		return 0;
 	evhttp_add_header(evhttp_request_get_output_headers(http), "Connection", "close");
 	return problem_set(&request->problem, 400, "bad-length", NULL,
-			   "the request has two lengths: send one Content-Length");
+			   "the request has two lengths: send one Content-Length, or chunks");
 }
 
 static int check_entrance(const struct entrance *entrance, struct evhttp_request *http,
