@@ -103,7 +103,8 @@ is_between() {
 		'BEGIN { exit !(seen ~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/ && seen + 0 >= low + 0 && seen + 0 <= high + 0) }'
 }
 
-# wait_until SECONDS COMMAND...: polls until the command succeeds; fails at the deadline.
+# wait_until SECONDS COMMAND...: polls until the command succeeds; fails at the deadline, which is for a machine that has
+# other work, too.
 wait_until() {
 	local deadline=$((${EPOCHREALTIME/[.,]/} + $1 * 1000000)) pause=20
 	shift
@@ -298,7 +299,7 @@ daemon_kill() {
 	kill "-${3:-TERM}" "$pid" 2>/dev/null || fail "the $2 daemon of $1 had ended by itself"
 	# The shell would tell of a child that was killed.
 	{
-		wait_until 5 process_gone "$pid" || return 254
+		wait_until 10 process_gone "$pid" || return 254
 		wait "$pid"
 	} 2>/dev/null
 	set -- "$1" "$2" $?
@@ -334,7 +335,7 @@ switch_start() {
 	switch_new "$@"
 	daemon_start "$1" datapath
 	daemon_start "$1" control
-	wait_until 5 switch_connected "$1" || die "switch $1 did not start"
+	wait_until 10 switch_connected "$1" || die "switch $1 did not start"
 }
 
 # port_counter NAME PORT COUNTER, tenant_counter NAME TENANT COUNTER
@@ -362,7 +363,7 @@ can_ping() {
 # iperf_server NAME [PORT]: one iperf3 server in that namespace, until the lab ends; it reports tenths of a second.
 iperf_server() {
 	job_in "$1" "$1.iperf3" iperf3 --server --json --interval 0.1 --port "${2:-5201}"
-	wait_until 5 port_listens "$1" "${2:-5201}" || die "iperf3 in $1 does not listen"
+	wait_until 10 port_listens "$1" "${2:-5201}" || die "iperf3 in $1 does not listen"
 }
 
 port_listens() {

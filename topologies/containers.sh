@@ -24,7 +24,7 @@ topology_make() {
 	ns_add host-a web1 web2
 	switch_start host-a host-a
 	ctl host-a apply "$TOP/topologies/containers.host-a.yaml" || die "cannot apply containers.host-a.yaml"
-	wait_until 5 switch_settled host-a || die "host-a did not settle: $(ctl host-a status)"
+	wait_until 10 switch_settled host-a || die "host-a did not settle: $(ctl host-a status)"
 	# /run may be where nothing is executed from.
 	mkdir "$LAB_DIR/rootfs"
 	mount -t tmpfs -o mode=755 tmpfs "$LAB_DIR/rootfs" || die "cannot mount a tmpfs"
@@ -105,7 +105,7 @@ box_job() {
 	echo "$!" >>"$LAB_DIR/pids"
 	BOX_PID[$name]=$!
 	# Until then it is the host's own namespace that the process stands for.
-	wait_until 5 box_left_host "$name" || die "container $name did not start"
+	wait_until 10 box_left_host "$name" || die "container $name did not start"
 }
 
 box_left_host() {
@@ -135,7 +135,7 @@ box_stop() {
 	kill -KILL "$(box_pid "$1")"
 	# The shell would tell of a child that was killed.
 	{
-		wait_until 5 box_gone "$1" || die "container $1 did not end"
+		wait_until 10 box_gone "$1" || die "container $1 did not end"
 		[ $ENGINE = podman ] || wait "${BOX_PID[$1]}"
 	} 2>/dev/null
 }
@@ -178,7 +178,7 @@ topology_prove() {
 # A container that was given its port by process takes the interface with it.
 prove_end() {
 	box_stop web3
-	wait_until 5 port_is acme/web3 waiting
+	wait_until 10 port_is acme/web3 waiting
 	row "web3 ended: port acme/web3" waiting "$(port_state acme/web3)"
 	box_start web3 none || die "cannot start a container"
 	ctl host-a port set acme/web3 --netns "pid:$(box_pid web3)" || die "cannot change acme/web3"

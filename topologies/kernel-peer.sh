@@ -20,7 +20,7 @@ topology_make() {
 	ovs_make
 	switch_start host-a host-a
 	ctl host-a apply "$TOP/topologies/kernel-peer.host-a.yaml" || die "cannot apply kernel-peer.host-a.yaml"
-	wait_until 5 switch_settled host-a || die "host-a did not settle: $(ctl host-a status)"
+	wait_until 10 switch_settled host-a || die "host-a did not settle: $(ctl host-a status)"
 	iperf_server kernel
 	iperf_server ovs
 }
@@ -57,7 +57,7 @@ ovs_make() {
 	ovsdb-tool create "$LAB_DIR/ovs/conf.db" /usr/share/openvswitch/vswitch.ovsschema || die "cannot make a database"
 	job_in ovs ovsdb-server.log ovsdb-server "$LAB_DIR/ovs/conf.db" --remote="p$db" \
 		--unixctl="$LAB_DIR/ovs/db.ctl" --pidfile="$LAB_DIR/ovs/db.pid"
-	wait_until 5 test -S "$LAB_DIR/ovs/db.sock" || die "ovsdb-server did not start"
+	wait_until 10 test -S "$LAB_DIR/ovs/db.sock" || die "ovsdb-server did not start"
 	job_in ovs ovs-vswitchd.log env OVS_RUNDIR="$LAB_DIR/ovs" ovs-vswitchd "$db" \
 		--unixctl="$LAB_DIR/ovs/switch.ctl" --pidfile="$LAB_DIR/ovs/switch.pid"
 	in_ns ovs ovs-vsctl --timeout=10 --db="$db" \

@@ -19,7 +19,7 @@ topology_make() {
 	for host in host-a host-b; do
 		switch_start "$host" "$host"
 		ctl "$host" apply "$TOP/topologies/nested.$host.yaml" || die "cannot apply nested.$host.yaml"
-		wait_until 5 switch_settled "$host" || die "$host did not settle: $(ctl "$host" status)"
+		wait_until 10 switch_settled "$host" || die "$host did not settle: $(ctl "$host" status)"
 	done
 	nested_device one 10.0.0.1 10.0.0.2 192.168.9.1
 	nested_device two 10.0.0.2 10.0.0.1 192.168.9.2

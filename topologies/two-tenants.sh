@@ -22,7 +22,7 @@ topology_make() {
 	for host in host-a host-b; do
 		switch_start "$host" "$host"
 		ctl "$host" apply "$TOP/topologies/two-tenants.$host.yaml" || die "cannot apply two-tenants.$host.yaml"
-		wait_until 5 switch_settled "$host" || die "$host did not settle: $(ctl "$host" status)"
+		wait_until 10 switch_settled "$host" || die "$host did not settle: $(ctl "$host" status)"
 	done
 	iperf_server acme-2
 	iperf_server beta-2
@@ -62,7 +62,7 @@ prove_isolation() {
 	for name in "${names[@]}"; do
 		job_in "$name" "$name.tcpdump" tcpdump -i eth0 -p -U -s 0 -w "$LAB_DIR/$name.pcap"
 		captures+=("$!")
-		wait_until 5 grep -q 'listening on' "$LAB_DIR/$name.tcpdump" || die "tcpdump in $name does not listen"
+		wait_until 10 grep -q 'listening on' "$LAB_DIR/$name.tcpdump" || die "tcpdump in $name does not listen"
 	done
 	in_ns acme-1 ping -q -n -p ac -i 0.01 -c 100 -w 5 10.0.0.2 >/dev/null
 	in_ns beta-1 ping -q -n -p be -i 0.01 -c 100 -w 5 10.0.0.2 >/dev/null

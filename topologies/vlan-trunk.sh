@@ -25,7 +25,7 @@ topology_make() {
 	for host in host-a host-b; do
 		switch_start "$host" "$host"
 		ctl "$host" apply "$TOP/topologies/vlan-trunk.$host.yaml" || die "cannot apply vlan-trunk.$host.yaml"
-		wait_until 5 switch_settled "$host" || die "$host did not settle: $(ctl "$host" status)"
+		wait_until 10 switch_settled "$host" || die "$host did not settle: $(ctl "$host" status)"
 	done
 	for name in $WORKLOADS; do
 		# An address that nobody has is asked for three times in 300 ms; a neighbour is not asked again.
@@ -47,7 +47,7 @@ uplink_make() {
 	ip -n "${LAB_PREFIX}host-b" link set uplink up
 	capture_start host-b uplink before
 	ip -n "${LAB_PREFIX}host-a" link set uplink up
-	wait_until 5 host_spoke
+	wait_until 10 host_spoke
 	HOST_FRAMES=$(frames before ip6)
 }
 
@@ -63,7 +63,7 @@ CAPTURES=()
 capture_start() {
 	job_in "$1" "$3.tcpdump" tcpdump -i "$2" -p -U --immediate-mode -s 0 -w "$LAB_DIR/$3.pcap"
 	CAPTURES+=("$!")
-	wait_until 5 grep -q 'listening on' "$LAB_DIR/$3.tcpdump" || die "tcpdump in $1 does not listen"
+	wait_until 10 grep -q 'listening on' "$LAB_DIR/$3.tcpdump" || die "tcpdump in $1 does not listen"
 }
 
 # frames FILE FILTER
@@ -96,7 +96,7 @@ prove_who_hears_whom() {
 		in_ns "$name-a" ping -q -n -c 1 -W 1 "10.0.0.$number" >/dev/null
 	done
 	in_ns solo-a ping -q -n -c 1 -W 1 "10.0.0.$SOLO" >/dev/null
-	wait_until 3 all_captured
+	wait_until 10 all_captured
 	for name in "${CAPTURES[@]}"; do
 		end_process "$name"
 	done

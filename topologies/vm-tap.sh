@@ -76,7 +76,7 @@ prove_reboot() {
 prove_restart() {
 	kill -KILL "$QEMU"
 	{ wait "$QEMU"; } 2>/dev/null
-	wait_until 5 port_state_is acme/vm1 waiting
+	wait_until 10 port_state_is acme/vm1 waiting
 	row "QEMU killed: port acme/vm1" waiting "$(port_state acme/vm1)"
 	vm1_start console.2
 	row "QEMU again: the guest's address" "$1" "$(guest_said console.2 address 1)"

@@ -131,7 +131,7 @@ prove_restart() {
 		wait_until 10 has_sent acme/vm1 1500 || break
 		daemon_kill host-a $daemon KILL
 		daemon_start host-a $daemon
-		wait_until 5 switch_settled host-a
+		wait_until 10 switch_settled host-a
 		row "$daemon killed, and started: settled" yes "$(switch_settled host-a && echo yes)"
 		forget_sent acme/vm1
 	done
@@ -170,7 +170,7 @@ prove_memory() {
 	row "256 MB are added to vm1's $had MB" '{"return": {}}' "$(qmp vm1 \
 		'{"execute": "object-add", "arguments": {"qom-type": "memory-backend-memfd", "id": "more", "size": 268435456, "share": true}}' \
 		'{"execute": "device_add", "arguments": {"driver": "pc-dimm", "id": "dimm", "memdev": "more"}}')"
-	wait_until 5 memory_is_more "$had"
+	wait_until 10 memory_is_more "$had"
 	row_between "vm1's memory" $((had + 240)) "$(guest_memory)" $((had + 256)) MB
 	guest_do vm1 fill 150
 	row "vm1 fills 150 MB of them" 150 "$(guest_said vm1.1 filled 1)"
@@ -199,7 +199,7 @@ prove_reboot() {
 prove_end() {
 	kill -KILL "$VM1"
 	{ wait "$VM1"; } 2>/dev/null
-	wait_until 5 port_state_is acme/vm1 waiting
+	wait_until 10 port_state_is acme/vm1 waiting
 	row "vm1's QEMU killed: port acme/vm1" waiting "$(port_state acme/vm1)"
 	row "vm2 is reached: pings answered" 5 "$(guest_answers services "$(leased_address $MAC_VM2)")"
 	vm1_start vm1.2

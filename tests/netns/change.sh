@@ -32,7 +32,7 @@ check "ports" eval 'port_add acme/v1 veth v1 10.0.0.1 && port_add acme/t1 tap t1
 counted_start() {
 	job_in "$2" counted "$PYTHON" "$TRAFFIC" count 7001
 	COUNTER=$!
-	wait_until 5 udp_open "$2" 7001 || die "no receiver in $2"
+	wait_until 10 udp_open "$2" 7001 || die "no receiver in $2"
 	job_in "$1" sent "$PYTHON" "$TRAFFIC" number 10.0.0.2 7001 "$3" 2000 500
 	SENDER=$!
 }
@@ -61,13 +61,13 @@ wait "$flood"
 
 # ---- a tenant goes, with its traffic ----
 job_in b2 b2.taken "$PYTHON" "$TRAFFIC" meter tcp 7000
-wait_until 5 port_listens b2 7000 || die "no receiver in b2"
+wait_until 10 port_listens b2 7000 || die "no receiver in b2"
 counted_start v1 t1 2
 job_in b1 pushed "$PYTHON" "$TRAFFIC" push 10.0.0.2 7000 2
-wait_until 3 eval '[ "$(port_counter s beta/b2 tx_packets)" -gt 1000 ]' || fail "beta has no traffic"
+wait_until 10 eval '[ "$(port_counter s beta/b2 tx_packets)" -gt 1000 ]' || fail "beta has no traffic"
 check "tenant del --recursive, in the middle of its traffic" ctl s tenant del beta --recursive
 check_is "its ports are gone" '["acme/t1","acme/v1"]' "$(ctl s --json port list | jq -c '[.ports[].name] | sort')"
-check "and their interfaces" wait_until 3 eval '! ip -n "${LAB_PREFIX}b1" link show eth0 && ! ip -n "${LAB_PREFIX}b2" link show eth0'
+check "and their interfaces" wait_until 10 eval '! ip -n "${LAB_PREFIX}b1" link show eth0 && ! ip -n "${LAB_PREFIX}b2" link show eth0'
 counted_end
 check_is "acme lost nothing" "sent 4000 received 4000 duplicated 0 reordered 0" "$COUNTED"
 
@@ -94,18 +94,18 @@ for name in t1 v1; do
 	far=$([ $name = t1 ] && echo 10.0.0.1 || echo 10.0.0.2)
 	ip -n "$LAB_PREFIX$name" link set eth0 down
 	ip -n "$LAB_PREFIX$name" link set eth0 up
-	check "$name: down and up again: ping" wait_until 5 can_ping "$name" "$far"
+	check "$name: down and up again: ping" wait_until 10 can_ping "$name" "$far"
 	mac=$(in_ns "$name" cat /sys/class/net/eth0/address)
 	ip -n "$LAB_PREFIX$name" link del eth0
-	check "$name: deleted by hand: made anew, with its MAC" wait_until 5 interface_is "$name" "$mac"
-	check "$name: ping" wait_until 5 can_ping "$name" "$far"
+	check "$name: deleted by hand: made anew, with its MAC" wait_until 10 interface_is "$name" "$mac"
+	check "$name: ping" wait_until 10 can_ping "$name" "$far"
 done
 
 # ---- both daemons die in turn under one TCP connection ----
 ctl s tenant set acme --send 300mbit
 job_in t1 taken "$PYTHON" "$TRAFFIC" take 7000
 taker=$!
-wait_until 5 port_listens t1 7000 || die "no receiver in t1"
+wait_until 10 port_listens t1 7000 || die "no receiver in t1"
 job_in v1 given "$PYTHON" "$TRAFFIC" give 10.0.0.2 7000 48
 giver=$!
 for kind in datapath control datapath; do
@@ -113,7 +113,7 @@ for kind in datapath control datapath; do
 	daemon_kill s $kind KILL
 	process_gone "$giver" && fail "the connection ended before the $kind daemon died"
 	daemon_start s $kind
-	wait_until 5 switch_settled s || fail "the $kind daemon does not come back"
+	wait_until 10 switch_settled s || fail "the $kind daemon does not come back"
 done
 wait "$giver"
 check_is "a TCP connection outlives them: exit" 0 $?

@@ -83,7 +83,7 @@ no_start 1 "needs root" --run-dir "$LAB_DIR/t"
 
 daemon_start s control
 daemon_start s datapath
-wait_until 5 switch_connected s || die "the switch did not start"
+wait_until 10 switch_connected s || die "the switch did not start"
 ctl s vtep set --local 127.0.0.1
 ctl s tenant add acme --send 1gbit
 ctl s tenant add beta
@@ -307,7 +307,7 @@ in_ns work "$LAB_BUILD/control/vswitch-control" --run-dir "$LAB_DIR/t" --http 12
 LAB_JOBS+=($!)
 # over_tcp CURL_ARGUMENT...: prints the status.
 over_tcp() { in_ns work curl -s --max-time 5 -o "$LAB_DIR/body" -w '%{http_code}' "$@"; }
-check "a control daemon serves HTTP" wait_until 5 in_ns work curl -s http://127.0.0.1:8080/v1/status
+check "a control daemon serves HTTP" wait_until 10 in_ns work curl -s http://127.0.0.1:8080/v1/status
 check_is "GET" 200 "$(over_tcp http://127.0.0.1:8080/v1/status)"
 check_is "a GET of what is not there" 404 "$(over_tcp http://localhost:8080/v1/tenants/acme)"
 check_is "PUT" 403 "$(over_tcp -X PUT -d '{}' http://127.0.0.1:8080/v1/tenants/acme)"
@@ -325,5 +325,5 @@ check_is "without a datapath: exit 4" 4 $?
 check "and says why" grep -q datapath "$LAB_DIR/err"
 check_is "but it is accepted" 2gbit "$(ctl s --json tenant show acme | jq -r .send)"
 daemon_start s datapath
-check "the datapath comes: in effect" wait_until 5 switch_settled s
+check "the datapath comes: in effect" wait_until 10 switch_settled s
 lab_finish

@@ -38,7 +38,7 @@ counted() {
 }
 # expect PORT COUNTERS: the datapath counts when it forwards; wait for that, then compare.
 expect() {
-	wait_until 3 counted "$1" "$2 "
+	wait_until 10 counted "$1" "$2 "
 	check_is "acme/$1: rx_packets rx_bytes tx_packets tx_bytes" "$2 " "$(counters "$1")"
 }
 
@@ -79,7 +79,7 @@ ctl s tenant set acme --send 100mbit
 iperf_server p2
 in_ns p1 iperf3 --client 10.0.0.2 --time 1 >/dev/null || fail "iperf3"
 in_ns p1 iperf3 --client 10.0.0.2 --time 1 --udp --bitrate 200M >/dev/null || fail "iperf3 --udp"
-check "they add up after TCP and UDP at a ceiling" wait_until 3 sums
+check "they add up after TCP and UDP at a ceiling" wait_until 10 sums
 check_between "the ceiling dropped" 1 "$(drop_counter s acme/p1 tenant-send-queue)" 10000000
 
 # What went out of one port is what the kernel says that its other end received. It counts a super-packet's
@@ -92,7 +92,7 @@ received() {
 read -r frames octets tx_packets tx_bytes < <(received)
 job_in p2 taken "$PYTHON" "$HERE/traffic.py" take 7000
 taker=$!
-wait_until 5 port_listens p2 7000 || die "no receiver"
+wait_until 10 port_listens p2 7000 || die "no receiver"
 in_ns p1 "$PYTHON" "$HERE/traffic.py" give 10.0.0.2 7000 4 >/dev/null || fail "traffic.py"
 wait "$taker"
 # Nothing is on its way any more when two looks are the same.
@@ -101,7 +101,7 @@ settled() {
 	first=$(received)
 	[ "$first" = "$(received)" ]
 }
-wait_until 3 settled || fail "the counters do not settle"
+wait_until 10 settled || fail "the counters do not settle"
 read -r frames_now octets_now tx_packets_now tx_bytes_now < <(received)
 check_between "frames of 4 MiB by TCP" 2897 $((frames_now - frames)) 20000
 check_is "frames and octets out of acme/p2 are what its interface received" \

@@ -58,7 +58,7 @@ check "port acme/t1" ctl s port add acme/t1 --type tap --segment web --ifname et
 check "port acme/t2" ctl s port add acme/t2 --type tap --segment db --ifname eth0 --netns "${LAB_PREFIX}t2"
 check "port acme/far" ctl far port add acme/far --type tap --segment web --ifname eth0 --netns "${LAB_PREFIX}far" \
 	--ip 10.0.0.9/24
-check "TAP and overlay forward" wait_until 5 forwarding
+check "TAP and overlay forward" wait_until 10 forwarding
 
 # ---- devices need a restart ----
 add_device acme/nic net_af_packet0,iface=nic0 --segment web
@@ -80,7 +80,7 @@ for port in acme/none acme/odd acme/pci; do
 	check "it says why: $reason" eval '[ -n "$reason" ] && [[ $reason != *restarted* ]]'
 done
 check_is "the datapath runs, once" 1 "$(grep -c 'is ready\|listening' "$LAB_DIR/s.datapath.log" | head -n 1 | sed 's/[0-9]*/1/')"
-check "TAP and overlay forward" wait_until 5 forwarding
+check "TAP and overlay forward" wait_until 10 forwarding
 status=/proc/${LAB_PID[s.datapath]}/status
 check_is "the datapath has no capabilities" "0000000000000000 0000000000000000 0000000000000000" \
 	"$(awk '/^Cap(Prm|Eff|Bnd):/ { print $2 }' "$status" | paste -sd ' ')"
@@ -104,7 +104,7 @@ add_device acme/nic net_af_xdp0,iface=nic0 --segment web
 add_device acme/cap "net_pcap0,rx_pcap=$FILES/replayed.pcap,tx_pcap=$FILES/recorded.pcap" --segment web
 add_device acme/mem "net_memif0,role=server,socket=$FILES/memif.sock,socket-abstract=no" --segment web
 job_in t1 dump.log tcpdump -i eth0 -Q in -B 16384 --immediate-mode -U -w "$LAB_DIR/dump" ether proto 0x88b5
-wait_until 5 grep -q listening "$LAB_DIR/dump.log" || die "tcpdump does not listen"
+wait_until 10 grep -q listening "$LAB_DIR/dump.log" || die "tcpdump does not listen"
 DUMP=${LAB_JOBS[-1]}
 restart
 for port in acme/cap acme/nic; do
@@ -113,7 +113,7 @@ done
 replayed() {
 	[ "$(port_counter s acme/cap rx_packets)" = 100 ]
 }
-check "the file is replayed" wait_until 5 replayed
+check "the file is replayed" wait_until 10 replayed
 end_process "$DUMP"
 check_is "every frame reached the TAP" "same 100" "$("$PYTHON" -B "$TOP/tests/netns/pcap.py" compare \
 	"$FILES/replayed.pcap" "$LAB_DIR/dump")"
@@ -130,6 +130,6 @@ echoed() {
 }
 check "frames come back from the other side of a memif" wait_until 10 echoed
 end_process "${LAB_JOBS[-1]}"
-check "the other side having ended, TAP and uplink are as before, and af_xdp as af_packet" wait_until 5 eval \
+check "the other side having ended, TAP and uplink are as before, and af_xdp as af_packet" wait_until 10 eval \
 	'"$PYTHON" -B "$TOP/tests/netns/dpdk.py" "$LAB_PREFIX" "$LAB_DIR/s" "$LAB_BUILD/cli/vswitchctl"'
 lab_finish

@@ -44,15 +44,15 @@ daemon_kill s control KILL
 daemon_kill s datapath KILL
 daemon_start s control
 daemon_start s datapath
-wait_until 5 switch_settled s
+wait_until 10 switch_settled s
 check_is "its MAC is the same after the death of both" "$mac" "$(link tap9 | jq -r '.[1]')"
 
 # Renaming and moving are changes like others.
 check "another MTU" ctl s segment set acme/web --mtu 1300
-check "reaches the tap" wait_until 3 eval '[ "$(link tap7 | jq ".[2]")" = 1300 ]'
-check "and the veth" wait_until 3 eval '[ "$(link veth8 | jq ".[2]")" = 1300 ]'
+check "reaches the tap" wait_until 10 eval '[ "$(link tap7 | jq ".[2]")" = 1300 ]'
+check "and the veth" wait_until 10 eval '[ "$(link veth8 | jq ".[2]")" = 1300 ]'
 check "another address" ctl s port set acme/v --ip 10.2.0.9/24
-check "replaces the former" wait_until 3 eval '[ "$(link veth8 | jq -c ".[4]")" = "[\"10.2.0.9/24\"]" ]'
+check "replaces the former" wait_until 10 eval '[ "$(link veth8 | jq -c ".[4]")" = "[\"10.2.0.9/24\"]" ]'
 
 # ---- the private namespace ----
 # It is the one namespace that the control daemon holds open and that is not the host's or a workload's.
@@ -89,10 +89,10 @@ gone() {
 	[ -z "$(link "$1")" ]
 }
 check "delete a tap" ctl s port del acme/t
-check "its interface vanishes" wait_until 3 gone tap7
+check "its interface vanishes" wait_until 10 gone tap7
 check "delete a tenant and what it holds" ctl s tenant del acme --recursive
-check "the veth vanishes" wait_until 3 gone veth8
-check "the tap vanishes" wait_until 3 gone tap9
+check "the veth vanishes" wait_until 10 gone veth8
+check "the tap vanishes" wait_until 10 gone tap9
 check_is "only the loopback is left" 1 "$(ip -n "${LAB_PREFIX}work" -o link | wc -l)"
 if fd=$(private); then
 	check_is "in the private namespace too" 1 "$(nsenter --net="$fd" ip -o link | wc -l)"

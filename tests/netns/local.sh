@@ -30,7 +30,7 @@ transfer() {
 	local taker sent
 	job_in "$2" taken "$PYTHON" "$HERE/traffic.py" take 7000
 	taker=$!
-	wait_until 5 port_listens "$2" 7000 || return
+	wait_until 10 port_listens "$2" 7000 || return
 	sent=$(in_ns "$1" "$PYTHON" "$HERE/traffic.py" give "${ADDRESS[$2]}" 7000 "$3") || return
 	wait "$taker" || return
 	[ "$sent" = "$(cat "$LAB_DIR/taken")" ]
@@ -41,7 +41,7 @@ datagrams() {
 	local counter
 	job_in "$2" counted "$PYTHON" "$HERE/traffic.py" count 7001
 	counter=$!
-	wait_until 5 udp_open "$2" 7001 || return
+	wait_until 10 udp_open "$2" 7001 || return
 	in_ns "$1" "$PYTHON" "$HERE/traffic.py" number "${ADDRESS[$2]}" 7001 0.25 2000 "$3" >/dev/null || return
 	wait "$counter" || return
 	cat "$LAB_DIR/counted"

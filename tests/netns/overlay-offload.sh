@@ -71,7 +71,7 @@ tenants: { acme: { segments: { web: { vni: 5001, mtu: 1450, peers: [172.31.0.1],
 END
 for name in s two; do
 	check "configuration of $name" ctl $name apply "$LAB_DIR/$name.yaml"
-	wait_until 5 switch_settled $name || die "switch $name does not settle"
+	wait_until 10 switch_settled $name || die "switch $name does not settle"
 done
 
 "$PYTHON" -B "$TOP/tests/netns/overlay_offload.py" "$LAB_PREFIX" "$LAB_DIR/s" "$LAB_BUILD/cli/vswitchctl" ||

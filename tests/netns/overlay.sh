@@ -39,7 +39,7 @@ transfer() {
 	local taker sent
 	job_in "$2" taken "$PYTHON" "$TRAFFIC" take 7000
 	taker=$!
-	wait_until 5 port_listens "$2" 7000 || return
+	wait_until 10 port_listens "$2" 7000 || return
 	sent=$(in_ns "$1" "$PYTHON" "$TRAFFIC" give "${ADDRESS[$2]}" 7000 16) || return
 	wait "$taker" || return
 	[ "$sent" = "$(cat "$LAB_DIR/taken")" ]
@@ -74,16 +74,16 @@ check_is "MTU of a tap: the underlay's, less 50" 1450 "$(mtu t1)"
 check_is "MTU of a veth" 1450 "$(mtu v1)"
 ip -n "${LAB_PREFIX}host1" link set underlay mtu 1420
 for name in t1 v1; do
-	check "$name follows the underlay's MTU" wait_until 5 mtu_is "$name" 1370
+	check "$name follows the underlay's MTU" wait_until 10 mtu_is "$name" 1370
 done
 ip -n "${LAB_PREFIX}host1" link set underlay mtu 1500
 for number in 1 2; do
 	ctl "s$number" segment set acme/web --mtu 1400 || fail "cannot set the MTU"
 done
 for name in "${!ADDRESS[@]}"; do
-	check "$name follows the segment's MTU" wait_until 3 mtu_is "$name" 1400
+	check "$name follows the segment's MTU" wait_until 10 mtu_is "$name" 1400
 done
-check "t1: so do its super-packets" wait_until 3 gso_frames_are t1 45
+check "t1: so do its super-packets" wait_until 10 gso_frames_are t1 45
 check "v1 to t2: TCP with the new MTU" transfer v1 t2
 
 # ---- who sends more than the segment carries is told, and heeds it ----
@@ -116,5 +116,5 @@ ctl s1 segment set acme/lan --vni 5002 >/dev/null || fail "cannot give a VNI"
 lan_is_limited() {
 	[ "$(in_ns t1 ip -json -details link show eth1 | jq '.[0].gso_max_segs')" = 44 ]
 }
-check "a VNI that comes later limits them" wait_until 3 lan_is_limited
+check "a VNI that comes later limits them" wait_until 10 lan_is_limited
 lab_finish

@@ -57,9 +57,9 @@ for delay in 0.005 0.03 0.2; do
 	wait_until 20 switch_settled s || fail "killed $delay s into apply: does not settle"
 	ports=$(port_count)
 	check "killed $delay s into apply: all ports or none ($ports)" test "$ports" = 0 -o "$ports" = 100
-	check "killed $delay s into apply: as many interfaces" wait_until 5 interfaces_are "$ports"
+	check "killed $delay s into apply: as many interfaces" wait_until 10 interfaces_are "$ports"
 	ctl s --wait 20 tenant del acme --recursive --if-exists || fail "cannot delete what was made"
-	check "and none when they are deleted" wait_until 5 interfaces_are 0
+	check "and none when they are deleted" wait_until 10 interfaces_are 0
 done
 
 # ---- a hundred at once ----
@@ -91,7 +91,7 @@ check "a port comes and goes" cycle 4
 before="$(descriptors control) $(descriptors datapath)"
 memory="$(resident control) $(resident datapath)"
 check "forty times" cycle 40
-check "descriptors of both daemons: as many as before, $before" wait_until 3 as_many "$before"
+check "descriptors of both daemons: as many as before, $before" wait_until 10 as_many "$before"
 read -r control datapath <<<"$memory"
 check_between "the control daemon's memory grows, KiB" -100000 $(($(resident control) - control)) 300
 check_between "the datapath's memory grows, KiB" -100000 $(($(resident datapath) - datapath)) 300

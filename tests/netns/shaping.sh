@@ -35,10 +35,10 @@ offer() {
 	before=$(received "$2")
 	job_in "$2" "$2.udp" "$PYTHON" "$TRAFFIC" meter udp 7001
 	METER[$2]=$!
-	wait_until 5 udp_open "$2" 7001 || die "no receiver in $2"
+	wait_until 10 udp_open "$2" 7001 || die "no receiver in $2"
 	job_in "$1" "$1.sent" "$PYTHON" "$TRAFFIC" number 10.0.0.2 7001 60 $(($3 * 130)) $UDP_SIZE 5
 	SENDER[$2]=$!
-	wait_until 5 more_received "$2" $((before + 50000)) || die "nothing comes to $2"
+	wait_until 10 more_received "$2" $((before + 50000)) || die "nothing comes to $2"
 }
 received() {
 	in_ns "$1" cat /sys/class/net/eth0/statistics/rx_bytes
@@ -103,7 +103,7 @@ tcp_with_ceiling() {
 	ctl s "$3" set "$4" "$5" "$2mbit" || fail "$1: cannot set"
 	job_in a2 a2.tcp "$PYTHON" "$TRAFFIC" meter tcp 7002
 	meter=$!
-	wait_until 5 port_listens a2 7002 || die "no receiver in a2"
+	wait_until 10 port_listens a2 7002 || die "no receiver in a2"
 	in_ns a1 "$PYTHON" "$TRAFFIC" push 10.0.0.2 7002 1.5
 	wait "$meter"
 	check_between "TCP, $1, Mbit/s" "$(awk "BEGIN { print $2 * 0.92 }")" "$(rate a2.tcp $TCP_SHARE)" \
@@ -141,7 +141,7 @@ ctl s port set acme/a1 --send none
 # Bursts of 20 datagrams of 1400 octets, 2000 a second (23 Mbit/s): at every change some are queued.
 job_in a2 counted "$PYTHON" "$TRAFFIC" count 7001
 counter=$!
-wait_until 5 udp_open a2 7001 || die "no receiver"
+wait_until 10 udp_open a2 7001 || die "no receiver"
 job_in a1 sent "$PYTHON" "$TRAFFIC" number 10.0.0.2 7001 4 2000 1400 20
 sender=$!
 changes=0
@@ -162,7 +162,7 @@ ctl s tenant set acme --send 10mbit --receive none
 ctl s port set acme/a1 --send none
 job_in a2 counted "$PYTHON" "$TRAFFIC" count 7001
 counter=$!
-wait_until 5 udp_open a2 7001 || die "no receiver"
+wait_until 10 udp_open a2 7001 || die "no receiver"
 # Those that found no room, and those that waited too long.
 queue_drops() {
 	echo $(($(drop_counter s acme/a1 tenant-send-queue) + $(drop_counter s acme/a1 queue-delay)))
@@ -196,7 +196,7 @@ statistics_add_up() {
 		| any(.dropped_packets > 0) and all(.queued_packets == 0 and
 			.offered_packets == .passed_packets + .dropped_packets and .offered_bytes == .passed_bytes + .dropped_bytes)'
 }
-check "acme's statistics add up" wait_until 5 statistics_add_up
+check "acme's statistics add up" wait_until 10 statistics_add_up
 
 # ---- guarantees ----
 check_not "a guarantee without a capacity is refused" ctl s tenant set acme --send-min 10mbit

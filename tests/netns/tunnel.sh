@@ -44,7 +44,7 @@ transfer() {
 	local taker sent
 	job_in "$2" taken "$PYTHON" "$HERE/traffic.py" take 7000
 	taker=$!
-	wait_until 5 port_listens "$2" 7000 || return
+	wait_until 10 port_listens "$2" 7000 || return
 	sent=$(in_ns "$1" "$PYTHON" "$HERE/traffic.py" give "$3" 7000 16) || return
 	wait "$taker" || return
 	[ "$sent" = "$(cat "$LAB_DIR/taken")" ]

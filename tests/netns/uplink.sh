@@ -67,7 +67,7 @@ check "and the host is online" host_is_online
 
 # ---- a second NIC ----
 check "a second NIC" page_has "vswitchctl port add uplink0 --type netdev --ifname eth1 --trunk acme/web"
-check "workloads reach the other switch" wait_until 5 can_ping near 10.0.0.2
+check "workloads reach the other switch" wait_until 10 can_ping near 10.0.0.2
 check "the host is online" host_is_online
 check "the way back" page_has "vswitchctl port del uplink0"
 check_is "eth1 is as it was" "$ETH1" "$(host_state eth1)"
@@ -82,11 +82,11 @@ ip -n "$ROUTER" link set to-other master wire up
 ip -n "$ROUTER" addr add 192.0.2.1/24 dev wire
 ip -n "$ROUTER" link set wire up
 ip -n "$OTHER" link set eth2 up
-check "the host is online over the bridge" wait_until 5 host_is_online
+check "the host is online over the bridge" wait_until 10 host_is_online
 check "the other switch changes its uplink" ctl far port set uplink0 --ifname eth2
 check "a VLAN of the NIC" page_has \
 	"vswitchctl port add uplink0 --type netdev --ifname eth0 --shared --trunk acme/web"
-check "workloads reach the other switch" wait_until 5 can_ping near 10.0.0.2
+check "workloads reach the other switch" wait_until 10 can_ping near 10.0.0.2
 check "the host is online" host_is_online
 check_between "what is the host's is no uplink's: drops" 1 "$(drop_counter s uplink0 vlan-unknown)" 1000
 check "the way back" page_has "vswitchctl port del uplink0"
@@ -109,10 +109,10 @@ check_is "eth0 has no address" "" "$(ip -n "$HOST" -o -4 addr show dev eth0)"
 check_is "lan0 has it" 192.0.2.10/24 "$(ip -n "$HOST" -o -4 addr show dev lan0 | awk '{ print $4 }')"
 check "uplink0 is up" is_up uplink0
 check "segments with tags go beside it" on_host vswitchctl port set uplink0 --trunk acme/web
-check "workloads reach the other switch" wait_until 5 can_ping near 10.0.0.2
+check "workloads reach the other switch" wait_until 10 can_ping near 10.0.0.2
 daemon_kill s control KILL
 daemon_start s control
-wait_until 5 switch_connected s
+wait_until 10 switch_connected s
 check "the control daemon was killed: the host is online" host_is_online
 wait "$SESSION"
 check_between "the connection of before lives: Mbit/s in its last second" 1 \
@@ -127,7 +127,7 @@ check_not "lan0 is gone" ip -n "$HOST" link show lan0
 ip -n "$ROUTER" link set wire down
 check_not "the gateway does not answer: the move fails" uplink_move there
 ip -n "$ROUTER" link set wire up
-check "it went back: the host is online" wait_until 5 host_is_online
+check "it went back: the host is online" wait_until 10 host_is_online
 check_is "eth0 is as it was" "$ETH0" "$(host_state eth0)"
 
 # ---- without the switch ----

@@ -90,7 +90,7 @@ answer() {
 		'$ARGS.positional | all($now[.] >= $before[.] + 50)' --args "$@"
 }
 check_answers() {
-	check "$1" wait_until 5 answer "$(received)" "${@:2}"
+	check "$1" wait_until 10 answer "$(received)" "${@:2}"
 }
 all_answered() {
 	awk '!($3 == $5 && $3 >= 50 && $7 == 0 && $9 == 0) { print; bad = 1 } END { exit bad || NR != 9 }' <<<"$ASKED"
@@ -98,14 +98,14 @@ all_answered() {
 
 # ---- guests of all kinds ----
 echo_start
-check "testpmd's ports are up" all_are up "${ECHOES[@]}"
+check "testpmd's ports are up" wait_until 10 all_are up "${ECHOES[@]}"
 asked_start
 check_answers "every guest answers" "${ECHOES[@]}" own1 own2
 
 # ---- the control daemon dies ----
 daemon_kill s control KILL
 daemon_start s control
-check "the control daemon is back" wait_until 5 switch_settled s
+check "the control daemon is back" wait_until 10 switch_settled s
 check_answers "and every guest answers" "${ECHOES[@]}" own1 own2
 asked_end
 check "no frame was lost, changed, or came twice" all_answered
@@ -124,7 +124,7 @@ for attempt in 1 2 3; do
 	for round in 1 2; do
 		daemon_kill s datapath KILL
 		daemon_start s datapath
-		wait_until 5 switch_connected s
+		wait_until 10 switch_connected s
 		check_answers "the datapath died, time $round: every guest that comes back answers again" "${RETURNING[@]}"
 	done
 	asked_end
@@ -139,9 +139,9 @@ check_between "seconds without an answer, attempt $attempt" 0 "$longest" 0.999
 # ---- a guest dies ----
 kill -KILL "$ECHO"
 { wait "$ECHO"; } 2>/dev/null
-check "testpmd is killed: its ports wait" wait_until 3 all_are waiting "${ECHOES[@]}"
+check "testpmd is killed: its ports wait" wait_until 10 all_are waiting "${ECHOES[@]}"
 echo_start
-check "another one is started: they are up" all_are up "${ECHOES[@]}"
+check "another one is started: they are up" wait_until 10 all_are up "${ECHOES[@]}"
 asked_start
 check_answers "every guest answers" "${ECHOES[@]}" own1 own2
 asked_end
@@ -175,7 +175,7 @@ check_between "and the control daemon too" 0 "$(used control 1)" 0.99
 LAB_ARGUMENTS[s.datapath]=--poll=always
 daemon_kill s datapath
 daemon_start s datapath
-wait_until 5 switch_settled s
+wait_until 10 switch_settled s
 asked_start
 check_answers "with --poll=always guests answer" e1 own1 own2
 asked_end

@@ -63,7 +63,7 @@ tap_port gamma/x-tap x
 daemon_kill s datapath
 LAB_WORKERS[s]=2
 daemon_start s datapath
-wait_until 5 switch_connected s || die "the datapath did not come back"
+wait_until 10 switch_connected s || die "the datapath did not come back"
 "$PYTHON" -B "$TOP/tests/netns/vhost_queues.py" "$LAB_PREFIX" "$LAB_DIR/s" "$LAB_BUILD/cli/vswitchctl" \
 	"$LAB_DIR/vm" || LAB_FAILED=1
 lab_finish

@@ -38,24 +38,24 @@ for type in tap veth; do
 	check "$type: status counts it" eval '[ "$(ctl s --json status | jq ".counts.\"waiting-ports\"")" = 1 ]'
 	for round in first second; do
 		ns_add late
-		check "$type: the namespace appears, the $round time: up" wait_until 5 port_is up
+		check "$type: the namespace appears, the $round time: up" wait_until 10 port_is up
 		check "$type: ping" can_ping home 10.0.0.2
 		check "$type: ping back" can_ping late 10.0.0.1
 		ns_vanish late
-		check "$type: the namespace vanishes: it waits" wait_until 5 port_is waiting
+		check "$type: the namespace vanishes: it waits" wait_until 10 port_is waiting
 		check "$type: the switch is well" can_ping home 10.0.0.1
 	done
 	# The namespace comes back while nobody looks.
 	daemon_kill s control KILL
 	ns_add late
 	daemon_start s control
-	check "$type: the namespace appears while the control daemon is away: up" wait_until 5 port_is up
+	check "$type: the namespace appears while the control daemon is away: up" wait_until 10 port_is up
 	check "$type: ping" can_ping home 10.0.0.2
 	daemon_kill s control KILL
 	ns_vanish late
 	daemon_start s control
-	wait_until 5 switch_connected s
-	check "$type: the namespace vanishes while it is away: waiting" wait_until 5 port_is waiting
+	wait_until 10 switch_connected s
+	check "$type: the namespace vanishes while it is away: waiting" wait_until 10 port_is waiting
 	check "$type: a waiting port is deleted" ctl s port del acme/late
 done
 

@@ -65,15 +65,15 @@ if ldd "$WITH/datapath/vswitch-datapath" | grep -q librte_vhost; then
 	daemon_kill s datapath
 	datapath_of "$WITH"
 	daemon_start s datapath
-	wait_until 5 switch_connected s || die "no datapath"
+	wait_until 10 switch_connected s || die "no datapath"
 	check_is "with another datapath the port waits for its guest, exit 4" 4 "$(ctl s --wait 0.2 port add acme/vm --type vhost-user \
 		--segment web --socket "$LAB_DIR/vm" >/dev/null 2>&1; echo $?)"
-	check "for a guest" wait_until 3 reason_is "waiting *$LAB_DIR/vm*"
+	check "for a guest" wait_until 10 reason_is "waiting *$LAB_DIR/vm*"
 	daemon_kill s datapath
 	datapath_of "$WITHOUT"
 	daemon_start s datapath
-	wait_until 5 switch_connected s || die "no datapath"
-	check "back with the first one, it waits for DPDK" wait_until 3 reason_is "waiting *-Ddpdk=enabled*"
-	check "and the others forward" wait_until 5 forwarding
+	wait_until 10 switch_connected s || die "no datapath"
+	check "back with the first one, it waits for DPDK" wait_until 10 reason_is "waiting *-Ddpdk=enabled*"
+	check "and the others forward" wait_until 10 forwarding
 fi
 lab_finish

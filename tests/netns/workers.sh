@@ -41,7 +41,7 @@ flows() {
 	can_ping "$1" "${ADDRESS[$2]}" >/dev/null || die "$1 does not reach $2"
 	job_in "$2" "$2.flows" "$PYTHON" "$TRAFFIC" collect 7001 64
 	collector=$!
-	wait_until 5 udp_open "$2" 7001 || die "no receiver in $2"
+	wait_until 10 udp_open "$2" 7001 || die "no receiver in $2"
 	lost=$(tx_dropped "$1")
 	in_ns "$1" "$PYTHON" "$TRAFFIC" spread "${ADDRESS[$2]}" 7001 64 "$3"
 	wait "$collector"
@@ -150,7 +150,7 @@ transfer_begin() {
 	ctl s1 tenant set acme --send 300mbit --receive 300mbit
 	job_in "$2" taken "$PYTHON" "$TRAFFIC" take 7000
 	TAKER=$!
-	wait_until 5 port_listens "$2" 7000 || die "no receiver in $2"
+	wait_until 10 port_listens "$2" 7000 || die "no receiver in $2"
 	job_in "$1" given "$PYTHON" "$TRAFFIC" give "${ADDRESS[$2]}" 7000 128
 	GIVER=$!
 }
@@ -164,8 +164,8 @@ for workers in 1 3; do
 	daemon_kill s1 datapath KILL
 	LAB_WORKERS[s1]=$workers
 	daemon_start s1 datapath
-	check "a datapath with $workers workers: settled" wait_until 5 switch_settled s1
-	check "queues that nobody reads are gone" wait_until 5 queues_are "$workers"
+	check "a datapath with $workers workers: settled" wait_until 10 switch_settled s1
+	check "queues that nobody reads are gone" wait_until 10 queues_are "$workers"
 done
 transfer_end "t1 to t3"
 ctl s1 tenant set acme --send none --receive none
@@ -177,7 +177,7 @@ done
 # ---- the other daemon, and both ----
 daemon_kill s1 control KILL
 daemon_start s1 control
-check "the control daemon returned to three workers" wait_until 5 switch_settled s1
+check "the control daemon returned to three workers" wait_until 10 switch_settled s1
 check "it has all queues back" queues_are 3
 flows v1 t2 30
 daemon_kill s1 control KILL
@@ -185,7 +185,7 @@ daemon_kill s1 datapath KILL
 LAB_WORKERS[s1]=2
 daemon_start s1 datapath
 daemon_start s1 control
-check "both returned, with two workers" wait_until 5 switch_settled s1
-check "with two queues" wait_until 5 queues_are 2
+check "both returned, with two workers" wait_until 10 switch_settled s1
+check "with two queues" wait_until 10 queues_are 2
 flows t1 v2 30
 lab_finish

@@ -29,9 +29,9 @@ lifecycle
 before=$(interfaces)
 machine_run sh -c 'echo "# mine" >>/etc/default/vswitch'
 check "packaging/install again" install_here
-check "settled" wait_until 5 installed_settled
+check "settled" wait_until 10 installed_settled
 check_is "the interfaces are the same" "$before" "$(interfaces)"
-check "it forwards" wait_until 5 installed_ping
+check "it forwards" wait_until 10 installed_ping
 check "the edited configuration stays" machine_run grep -qx '# mine' /etc/default/vswitch
 
 # ---- gone, and back ----
@@ -43,8 +43,8 @@ check_is "the state and the edited configuration are, and nothing else" \
 	"new:     /etc/default/vswitch new:     /var/lib/vswitch" \
 	"$(machine_traces "${MACHINE_OTHERS[@]}" ^/var/lib/vswitch/ | paste -sd ' ')"
 check "packaging/install" install_here
-check "settled, with the former state" wait_until 5 installed_settled
-check "it forwards" wait_until 5 installed_ping
+check "settled, with the former state" wait_until 10 installed_settled
+check "it forwards" wait_until 10 installed_ping
 check "packaging/uninstall --purge" machine_run /mnt/vswitch/packaging/uninstall --purge
 check_is "nothing is left" "" "$(machine_traces "${MACHINE_OTHERS[@]}")"
 check_is "no unit is left, and none that failed" "" \
@@ -71,14 +71,14 @@ check_not "nobody but root installs" machine_run setpriv --reuid nobody --clear-
 check_is "nothing happened" "" "$(machine_traces "${MACHINE_OTHERS[@]}")"
 
 check "packaging/install" install_here
-check "the daemons are connected" wait_until 5 connected
+check "the daemons are connected" wait_until 10 connected
 machine_run vswitchctl tenant add acme
 machine_run vswitchctl segment add acme/web
 check "a port in the host's namespace" machine_run vswitchctl port add acme/tap0 --type tap --segment web --ifname tap0
 before=$(pids)
 check_is "two daemons run" 2 "$(wc -w <<<"$before")"
 check "packaging/install again" install_here
-check "the daemons are connected" wait_until 5 connected
+check "the daemons are connected" wait_until 10 connected
 check_is "two daemons run" 2 "$(pids | wc -w)"
 check_not "others than before" grep -qw -e "${before% *}" -e "${before#* }" <<<"$(pids)"
 check "the port is there" machine_run ip link show tap0

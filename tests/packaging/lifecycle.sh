@@ -59,7 +59,7 @@ lifecycle_started() {
 		check_is "vswitch-$kind is active" active "$(unit_says "$kind" ActiveState)"
 		check_is "and enabled" enabled "$(unit_says "$kind" UnitFileState)"
 	done
-	wait_until 5 installed_settled || die "the daemons are not connected: $(journal -o cat | tail -n 20)"
+	wait_until 10 installed_settled || die "the daemons are not connected: $(journal -o cat | tail -n 20)"
 	check_is "the datapath has its own user" vswitch-datapath \
 		"$(machine_run stat -c %U "/proc/$(unit_says datapath MainPID)/task")"
 	check_is "and no capability, in no set" 0000000000000000 \
@@ -86,7 +86,7 @@ lifecycle_configured() {
 	ADOPTED=$(adopted)
 	check "an interface of the host" installed_ctl port add acme/w4 --type netdev --segment web --ifname up0
 	check_not "is another now" test "$(adopted)" = "$ADOPTED"
-	check "it forwards" wait_until 5 installed_ping
+	check "it forwards" wait_until 10 installed_ping
 	check_is "a port whose namespace is not there is accepted, and not in effect" 4 \
 		"$(installed_ctl --wait 0.2 port add acme/w3 --type tap --segment web --netns w3 --ifname eth0 \
 			>/dev/null 2>&1; echo $?)"
@@ -114,7 +114,7 @@ assert (request, flags & 4, size) == (1, 4, 8), (request, flags, size)'
 	check "a port on a device of DPDK" installed_ctl --wait 10 port add acme/null --type dpdk --segment web \
 		--dev net_null0
 	check_not "has the datapath started again" test "$(unit_says datapath MainPID)" = "$pid"
-	check "it forwards" wait_until 5 installed_ping
+	check "it forwards" wait_until 10 installed_ping
 	check "both ports go" installed_ctl --wait 10 port del acme/vm
 	check "both ports go" installed_ctl --wait 10 port del acme/null
 	check_not "the socket is gone" machine_run test -e /run/vm.sock
@@ -130,7 +130,7 @@ daemons_die() {
 		pids+=("$pid")
 	done
 	machine_run kill -KILL "${pids[@]}"
-	wait_until 5 pids_replaced "$@" "${pids[@]}"
+	wait_until 10 pids_replaced "$@" "${pids[@]}"
 }
 
 pids_replaced() {
@@ -152,9 +152,9 @@ lifecycle_deaths() {
 		fdb=$(installed_ctl --json fdb list | jq -c '[.entries[] | {segment, mac, port}] | sort')
 		# shellcheck disable=SC2086 # several words
 		check "death of $kinds: started again" daemons_die $kinds
-		check "and settled" wait_until 5 installed_settled
+		check "and settled" wait_until 10 installed_settled
 		check_is "the interfaces are the same, addresses added by hand included" "$before" "$(interfaces)"
-		check "it forwards" wait_until 5 installed_ping
+		check "it forwards" wait_until 10 installed_ping
 		check_between "counters go on" "$((counted + 3))" "$(installed_counter)" 1000000
 		check_is "what was learned is known" "$fdb" \
 			"$(installed_ctl --json fdb list | jq -c '[.entries[] | {segment, mac, port}] | sort')"
@@ -162,10 +162,10 @@ lifecycle_deaths() {
 	for round in 1 2 3 4 5 6 7 8; do
 		daemons_die datapath control
 	done
-	check "after $round more deaths of both at once: settled" wait_until 5 installed_settled
+	check "after $round more deaths of both at once: settled" wait_until 10 installed_settled
 	check_is "the interfaces are still the same" "$before" "$(interfaces)"
 	check_is "still three descriptors are kept" 3 "$(unit_says control NFileDescriptorStore)"
-	check "it forwards" wait_until 5 installed_ping
+	check "it forwards" wait_until 10 installed_ping
 }
 
 lifecycle_restarts() {
@@ -174,18 +174,18 @@ lifecycle_restarts() {
 	control=$(unit_says control MainPID)
 	machine_run sed -i 's/^#VSWITCH_WORKERS=.*/VSWITCH_WORKERS=2/' /etc/default/vswitch
 	check "the datapath restarts" machine_run systemctl restart vswitch-datapath
-	check "settled" wait_until 5 installed_settled
+	check "settled" wait_until 10 installed_settled
 	check_is "with the workers of /etc/default/vswitch" 2 "$(installed_ctl --json status | jq .datapath.workers)"
 	check_is "the control daemon was not restarted" "$control" "$(unit_says control MainPID)"
 	datapath=$(unit_says datapath MainPID)
 	check "the control daemon restarts" machine_run systemctl restart vswitch-control
-	check "settled" wait_until 5 installed_settled
+	check "settled" wait_until 10 installed_settled
 	check_is "the datapath was not restarted" "$datapath" "$(unit_says datapath MainPID)"
 	check_is "a stop of the control daemon" 0 "$(machine_run systemctl stop vswitch-control >/dev/null 2>&1; echo $?)"
 	check_is "leaves the datapath running" "$datapath" "$(unit_says datapath MainPID)"
 	check "and forwarding" installed_ping
 	check "the control daemon starts" machine_run systemctl start vswitch-control
-	check "settled" wait_until 5 installed_settled
+	check "settled" wait_until 10 installed_settled
 	check_is "the service manager has its descriptors again" 3 "$(unit_says control NFileDescriptorStore)"
 	check_is "the interfaces are the same" "$before" "$(interfaces)"
 	machine_run sed -i 's/^VSWITCH_WORKERS=.*/#VSWITCH_WORKERS=1/' /etc/default/vswitch
@@ -233,9 +233,9 @@ package_life() {
 	local before
 	before=$(interfaces)
 	check "an upgrade" machine_run dpkg -i /mnt/vswitch.deb
-	check "settled" wait_until 5 installed_settled
+	check "settled" wait_until 10 installed_settled
 	check_is "the interfaces are the same" "$before" "$(interfaces)"
-	check "it forwards" wait_until 5 installed_ping
+	check "it forwards" wait_until 10 installed_ping
 
 	check "it is removed" machine_run dpkg --remove vswitch
 	check_not "no daemon is left" machine_run pgrep vswitch
@@ -244,8 +244,8 @@ package_life() {
 	check_is "the state and its settings are there" "/etc/default/vswitch /var/lib/vswitch" \
 		"$(machine_run ls -d /etc/default/vswitch /var/lib/vswitch | paste -sd ' ')"
 	check "it is installed again" machine_run dpkg -i /mnt/vswitch.deb
-	check "settled, with the former state" wait_until 5 installed_settled
-	check "it forwards" wait_until 5 installed_ping
+	check "settled, with the former state" wait_until 10 installed_settled
+	check "it forwards" wait_until 10 installed_ping
 	check "it is purged" machine_run dpkg --purge vswitch
 	check_is "no account is left" "" "$(machine_run getent group vswitch vswitch-read vswitch-datapath)"
 	check_is "no unit is left, and none that failed" "" \

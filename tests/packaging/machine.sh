@@ -155,7 +155,7 @@ machine_end() {
 		{ wait "$MACHINE_OUTER"; } 2>/dev/null
 	fi
 	umount -R -l "$LAB_DIR/machine"
-	wait_until 5 machine_cgroup_gone || echo "cgroup $MACHINE_CGROUP is still there"
+	wait_until 10 machine_cgroup_gone || echo "cgroup $MACHINE_CGROUP is still there"
 	MACHINE_CGROUP=''
 }
 

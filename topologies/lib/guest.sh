@@ -77,7 +77,7 @@ guest_do() {
 
 # guest_said CONSOLE WORD COUNT: what it said behind that word the COUNTth time; waits for it.
 guest_said() {
-	wait_until 25 guest_line "$@"
+	wait_until 60 guest_line "$@"
 	guest_line "$@" || echo nothing
 }
 
@@ -108,9 +108,9 @@ web_start() {
 		mkdir "$LAB_DIR/www"
 		head -c $FILE_SIZE /dev/urandom >"$LAB_DIR/www/file"
 	}
-	wait_until 5 in_ns "$1" ip -4 addr show dev eth0 up || die "$1 has no eth0"
+	wait_until 10 in_ns "$1" ip -4 addr show dev eth0 up || die "$1 has no eth0"
 	job_in "$1" "$1.httpd.log" busybox httpd -f -p "$2:80" -h "$LAB_DIR/www"
-	wait_until 5 port_listens "$1" 80 || die "httpd in $1 does not listen"
+	wait_until 10 port_listens "$1" 80 || die "httpd in $1 does not listen"
 }
 
 # dhcp_start NAMESPACE: gives 10.0.0.50 to 10.0.0.99.
@@ -118,7 +118,7 @@ dhcp_start() {
 	job_in "$1" dnsmasq.log dnsmasq --no-daemon --conf-file=/dev/null --port=0 --interface=eth0 \
 		--bind-interfaces --user=root --no-ping --dhcp-authoritative --dhcp-range=10.0.0.50,10.0.0.99,1h \
 		--dhcp-leasefile="$LAB_DIR/leases" --pid-file
-	wait_until 5 udp_open "$1" 67 || die "dnsmasq does not listen"
+	wait_until 10 udp_open "$1" 67 || die "dnsmasq does not listen"
 }
 
 # leased_address MAC
@@ -143,7 +143,7 @@ fetched() {
 supers_begin() {
 	job_in "$1" supers.tcpdump tcpdump -i "$2" -p -n -q 'tcp and greater 1515'
 	SUPERS=$!
-	wait_until 5 grep -q 'listening on' "$LAB_DIR/supers.tcpdump" || die "tcpdump does not listen"
+	wait_until 10 grep -q 'listening on' "$LAB_DIR/supers.tcpdump" || die "tcpdump does not listen"
 }
 
 supers_end() {
