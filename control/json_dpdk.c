@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "common/pci.h"
 #include "control/json_object.h"
 #include "control/json_read.h"
 
@@ -98,17 +99,27 @@ static int read_device(const json_t *json, struct model_port *values, struct pro
 	if (!is_device(text))
 		return problem_set(
 			problem, 400, "bad-value", "dev",
-			"\"%.120s\" is no device for %s: give a PCI address or a name, with "
+			"\"%.120s\" is no device for %s: give a PCI address as 0000:00:04.0, or a "
+			"name, with "
 			"arguments behind commas and without spaces, of at most %d characters",
 			text, problem->object, MODEL_DEVICE_SIZE - 1);
 	memcpy(values->device, text, strlen(text) + 1);
 	return 0;
 }
 
-/* It becomes a line of a file, and an argument of DPDK's, but no option of its own. */
+/*
+ * It becomes a line of a file, and an argument of DPDK's, but no option of its own. What has a "="
+ * before its arguments is no device to DPDK but a way to search for some.
+ */
 static bool is_device(const char *text)
 {
-	if (!isalnum((unsigned char)text[0]) || strlen(text) >= MODEL_DEVICE_SIZE)
+	size_t name = pci_address_size(text);
+
+	if (name == 0 && isalpha((unsigned char)text[0]))
+		name = strspn(text,
+			      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+	if (name == 0 || (text[name] != '\0' && text[name] != ',') ||
+	    strlen(text) >= MODEL_DEVICE_SIZE)
 		return false;
 	for (; *text != '\0'; text++) {
 		if (!isgraph((unsigned char)*text))
