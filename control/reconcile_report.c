@@ -79,6 +79,11 @@ enum reconcile_port_state reconcile_port_state(const struct reconcile *reconcile
 	*reason = "";
 	if (port->type == MODEL_PORT_PCAP)
 		return reconcile_pcap_state(state, port, reason);
+	/* Which devices are to be opened, only a datapath can tell. */
+	if (port->type == MODEL_PORT_DPDK && !reconcile_is_connected(reconcile)) {
+		*reason = "no datapath is running";
+		return RECONCILE_PORT_WAITING;
+	}
 	if (!is_attached(state, port)) {
 		*reason = state == NULL || state->reason[0] == '\0' ? "it is being attached"
 								    : state->reason;
