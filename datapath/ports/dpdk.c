@@ -144,7 +144,9 @@ static int dpdk_open(struct port *port)
 			return error;
 		}
 		port->wait_fds[i] = queue->timer_fd;
-		begin_rest(queue);
+		/* It wakes the worker, which polls until nothing came for a while. */
+		queue->wait_ns = LOOK_LEAST_NS;
+		look_later(queue);
 	}
 	return 0;
 }
@@ -304,11 +306,12 @@ static struct rte_mbuf *append_shared(struct rte_mbuf *first, struct rte_mbuf *l
 	return part;
 }
 
-/* Returns a chain of mbufs for a packet, or NULL. */
-static struct rte_mbuf *build(const struct dpdk_port *dpdk, struct packet *packet)
+/* Returns a chain of mbufs for a packet, or NULL and the reason. */
+static struct rte_mbuf *build(const struct dpdk_port *dpdk, struct packet *packet, uint8_t *reason)
 {
 	struct rte_mbuf *first = rte_pktmbuf_alloc(dpdk->pool), *last = first;
 
+	*reason = DROP_NO_BUFFER;
 	if (first == NULL)
 		return NULL;
 	/* A device takes it that the checksum is the one behind the first IP header. */
@@ -324,11 +327,12 @@ static struct rte_mbuf *build(const struct dpdk_port *dpdk, struct packet *packe
 		last = shared ? append_shared(first, last, dpdk->pool, slice)
 			      : append_copy(first, last, dpdk->pool, slice->data, slice->size);
 	}
-	if (last == NULL || (first->nb_segs > 1 && !dpdk->multi_segment)) {
-		rte_pktmbuf_free(first);
-		return NULL;
-	}
-	return first;
+	if (last != NULL && (first->nb_segs == 1 || dpdk->multi_segment))
+		return first;
+	if (last != NULL)
+		*reason = DROP_OVERSIZE;
+	rte_pktmbuf_free(first);
+	return NULL;
 }
 
 /*
@@ -373,11 +377,9 @@ static void dpdk_transmit(struct port *port, const struct config *config, unsign
 
 	(void)config;
 	for (unsigned i = 0; i < count; i++) {
-		mbufs[built] = build(dpdk, packets[i]);
+		mbufs[built] = build(dpdk, packets[i], &results[i]);
 		places[built] = (uint8_t)i;
-		if (mbufs[built] == NULL)
-			results[i] = DROP_NO_BUFFER;
-		else
+		if (mbufs[built] != NULL)
 			built++;
 	}
 	send_mbufs(dpdk, worker, mbufs, built, sent);

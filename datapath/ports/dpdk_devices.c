@@ -10,17 +10,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "common/log.h"
 #include "datapath/ports/dpdk.h"
 #include "datapath/ports/dpdk_runtime.h"
+#include "datapath/ports/dpdk_trial.h"
 
 #define LINE_SIZE  320u
 #define RING_SIZE  512u
 #define POOL_COUNT 16384u /* mbufs that are in devices' rings and under way */
 #define POOL_CACHE 256u
+#define WHY_SIZE   128u
 
 /* A line of the file. */
 struct wanted {
@@ -152,6 +156,32 @@ static int configure(uint16_t id, unsigned workers, struct rte_mempool *pool)
 	return 0;
 }
 
+/*
+ * A memif that listens leaves the socket of a path behind when its process is killed, and does not
+ * take it again. One on which nobody listens is removed.
+ */
+static void remove_socket(const char *device)
+{
+	static const char memif[] = "net_memif", key[] = ",socket=";
+	const char *path = strstr(device, key);
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd;
+
+	if (strncmp(device, memif, strlen(memif)) != 0 || path == NULL ||
+	    strstr(device, ",socket-abstract=no") == NULL ||
+	    (strstr(device, ",role=server") == NULL && strstr(device, ",role=master") == NULL))
+		return;
+	path += strlen(key);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%.*s", (int)strcspn(path, ","), path);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return;
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 &&
+	    errno == ECONNREFUSED && unlink(address.sun_path) == 0)
+		log_info("%s was left behind, and is removed", address.sun_path);
+	close(fd);
+}
+
 static int open_device(const struct wanted *wanted, unsigned workers, struct rte_mempool *pool)
 {
 	char name[RTE_DEV_NAME_MAX_LEN];
@@ -159,6 +189,7 @@ static int open_device(const struct wanted *wanted, unsigned workers, struct rte
 	int error;
 
 	device_name(wanted->device, name);
+	remove_socket(wanted->device);
 	/* Devices on a bus that were asked for at the start are there already. */
 	error = rte_eth_dev_get_port_by_name(name, &id) == 0 ? 0 : rte_dev_probe(wanted->device);
 	if (error < 0)
@@ -169,15 +200,33 @@ static int open_device(const struct wanted *wanted, unsigned workers, struct rte
 	return error < 0 ? error : own(id, &wanted->port);
 }
 
-static void report(struct dpdk_devices *devices, const struct wanted *wanted, int error)
+/* Returns 0, or a negative errno and the reason in `why`. */
+static int try_device(const struct wanted *wanted, unsigned workers, struct rte_mempool *pool,
+		      char why[WHY_SIZE])
+{
+	const char *past = dpdk_trial_past(wanted->device);
+	int error;
+
+	if (past != NULL || !dpdk_trial_begin(wanted->device)) {
+		snprintf(why, WHY_SIZE, "%s", past != NULL ? past : "it cannot be tried");
+		return -EIO;
+	}
+	dpdk_runtime_why(NULL, 0);
+	error = open_device(wanted, workers, pool);
+	dpdk_trial_end();
+	if (error < 0)
+		dpdk_runtime_why(why, WHY_SIZE);
+	return error;
+}
+
+static void report(struct dpdk_devices *devices, const struct wanted *wanted, int error,
+		   const char *why)
 {
 	struct proto_device *device = &devices->list[devices->count++];
-	char why[128];
 
 	*device = (struct proto_device){.port = wanted->port, .error = -error};
 	if (error == 0)
 		return;
-	dpdk_runtime_why(why, sizeof(why));
 	snprintf(device->text, sizeof(device->text), "DPDK cannot open %.50s: %.90s",
 		 wanted->device, why[0] != '\0' ? why : strerror(-error));
 	log_error("%s", device->text);
@@ -185,10 +234,11 @@ static void report(struct dpdk_devices *devices, const struct wanted *wanted, in
 
 void dpdk_devices_open(struct dpdk_devices *devices, const char *run_dir, unsigned workers)
 {
-	struct wanted wanted[DPDK_DEVICES_MAX] = {0};
+	static struct wanted wanted[DPDK_DEVICES_MAX];
 	const char *names[DPDK_DEVICES_MAX];
 	uint32_t count = read_file(run_dir, wanted, DPDK_DEVICES_MAX);
 	struct rte_mempool *pool = NULL;
+	char why[WHY_SIZE] = "";
 	int error;
 
 	devices->count = 0;
@@ -196,19 +246,23 @@ void dpdk_devices_open(struct dpdk_devices *devices, const char *run_dir, unsign
 		return;
 	for (uint32_t i = 0; i < count; i++)
 		names[i] = wanted[i].device;
-	error = dpdk_runtime_start_with(run_dir, names, count);
+	error = dpdk_runtime_start_with(run_dir, names, RTE_MIN(count, RTE_MAX_ETHPORTS));
 	if (error == 0) {
 		pool = rte_pktmbuf_pool_create(DPDK_POOL, POOL_COUNT, POOL_CACHE, DPDK_PRIVATE_SIZE,
 					       DPDK_BUFFER_SIZE, SOCKET_ID_ANY);
 		error = pool == NULL ? -rte_errno : 0;
 	}
+	if (error < 0)
+		dpdk_runtime_why(why, sizeof(why));
 	for (uint32_t i = 0; i < count; i++) {
 		int result = error;
 
-		if (error == 0) {
-			dpdk_runtime_why(NULL, 0);
-			result = open_device(&wanted[i], workers, pool);
+		if (i >= RTE_MAX_ETHPORTS) {
+			result = -E2BIG;
+			snprintf(why, sizeof(why), "there are %u others already", RTE_MAX_ETHPORTS);
+		} else if (error == 0) {
+			result = try_device(&wanted[i], workers, pool, why);
 		}
-		report(devices, &wanted[i], result);
+		report(devices, &wanted[i], result, why);
 	}
 }

@@ -12,7 +12,8 @@
 
 #include "common/proto.h"
 
-#define DPDK_DEVICES_MAX 64u
+/* That are reported of; DPDK opens 32 (RTE_MAX_ETHPORTS), and of the rest it says so. */
+#define DPDK_DEVICES_MAX 256u
 
 struct dpdk_devices {
 	uint32_t count;

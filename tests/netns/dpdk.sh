@@ -67,6 +67,9 @@ add_device acme/null net_null0,no-rx=1 --segment web
 add_device acme/none net_af_packet2,iface=nowhere --segment web
 add_device acme/odd net_nothing0 --segment web
 add_device acme/pci 0000:7f:1f.7 --segment web
+for dev in class=eth bus=vdev,name=net_ring0 0000:03:00.0foo 0000:fff:00.0 03:00.0 'net_null0, no-rx=1' -a ',x'; do
+	check_is "no device: $dev" 1 "$(ctl s --wait 0 port add acme/bad --type dpdk --segment web --dev="$dev" >/dev/null 2>&1; echo $?)"
+done
 pid=$(ctl s --json status | jq .datapath.pid)
 check "and nothing else waits for it" forwarding
 check_is "the datapath was left alone" "$pid" "$(ctl s --json status | jq .datapath.pid)"
@@ -85,6 +88,43 @@ status=/proc/${LAB_PID[s.datapath]}/status
 check_is "the datapath has no capabilities" "0000000000000000 0000000000000000 0000000000000000" \
 	"$(awk '/^Cap(Prm|Eff|Bnd):/ { print $2 }' "$status" | paste -sd ' ')"
 check_not "and is not root" grep -qE '^[UG]id:.*[[:space:]]0([[:space:]]|$)' "$status"
+
+# ---- drivers that wait, and that crash ----
+ctl s --wait 0 port add acme/waits --type dpdk --segment web --dev "net_virtio_user7,path=$LAB_DIR/s/waits,server=1" 2>/dev/null
+daemon_kill s datapath
+daemon_start s datapath
+check "a driver waits for another side" wait_until 10 test -S "$LAB_DIR/s/waits"
+kill -SEGV "${LAB_PID[s.datapath]}"
+check "it crashes: the datapath comes up without it" wait_until 10 switch_connected s
+check_is "and its port says so" "DPDK cannot open net_virtio_user7,path=" "$(reason_of acme/waits | cut -c 1-39)"
+check "that it crashed" eval '[[ $(reason_of acme/waits) = *": its driver crashed" ]]'
+check "TAP and overlay forward" wait_until 10 forwarding
+daemon_kill s datapath
+rm "$LAB_DIR/s/waits"
+daemon_start s datapath
+check "it waits for too long: the datapath comes up without it" wait_until 30 switch_connected s
+check "and its port says so" eval '[[ $(reason_of acme/waits) = *": its driver waits for something" ]]'
+for port in acme/nic uplink0 acme/null; do
+	check_is "$port is open" up "$(state_of $port)"
+done
+check "TAP and overlay forward" wait_until 10 forwarding
+ctl s port del acme/waits
+
+# ---- a device that is polled for ever, before anything came ----
+LAB_ARGUMENTS[always.datapath]=--poll=always
+switch_start always
+ctl always tenant add acme && ctl always segment add acme/web
+ctl always --wait 0 port add acme/null --type dpdk --segment web --dev net_null0,no-rx=1 2>/dev/null
+daemon_kill always datapath
+daemon_start always datapath
+wait_until 10 switch_settled always
+ticks() {
+	awk '{ print $14 + $15 }' "/proc/${LAB_PID[always.datapath]}/stat"
+}
+before=$(ticks)
+sleep 1
+check_between "hundredths of a second that it is polled in one" 20 $(($(ticks) - before)) 400
+daemon_kill always datapath
 
 # ---- exact frames ----
 ctl s port del acme/none
@@ -130,6 +170,10 @@ echoed() {
 }
 check "frames come back from the other side of a memif" wait_until 10 echoed
 end_process "${LAB_JOBS[-1]}"
+daemon_kill s datapath KILL
+daemon_start s datapath
+wait_until 10 switch_connected s
+check_is "memif, the datapath having died" up "$(state_of acme/mem)"
 check "the other side having ended, TAP and uplink are as before, and af_xdp as af_packet" wait_until 10 eval \
 	'"$PYTHON" -B "$TOP/tests/netns/dpdk.py" "$LAB_PREFIX" "$LAB_DIR/s" "$LAB_BUILD/cli/vswitchctl"'
 lab_finish
