@@ -14,11 +14,14 @@ GUEST_MB=320 RELAY_MB=160
 HUGEPAGES=/proc/sys/vm/nr_hugepages
 HUGEPAGES_ADDED=0
 
-# hugepages_reserve MEGABYTES: so much more than there is. Nothing needs to be mounted for --in-memory.
+# What datapaths with devices of DPDK, which tests beside may start, take of them.
+HUGEPAGES_SPARE_MB=128
+
+# hugepages_reserve MEGABYTES: so much more than there is, and some to spare. Nothing needs to be mounted for --in-memory.
 hugepages_reserve() {
 	local before after
 	before=$(<$HUGEPAGES)
-	echo $((before + $1 / 2)) >$HUGEPAGES
+	echo $((before + ($1 + HUGEPAGES_SPARE_MB) / 2)) >$HUGEPAGES
 	after=$(<$HUGEPAGES)
 	HUGEPAGES_ADDED=$((HUGEPAGES_ADDED + after - before))
 	[ $((after - before)) -ge $(($1 / 2)) ] || because "no $1 MB of hugepages are to be had"
