@@ -41,6 +41,9 @@ counted_end() {
 	COUNTED=$(cat "$LAB_DIR/counted")
 }
 
+# What waits for a neighbour to be found may be overtaken by what is sent right after, from another processor.
+check "they reach each other" can_ping v1 10.0.0.2
+
 # ---- a port that is sent to comes and goes ----
 # No ARP for it: what cannot be answered for would not be sent.
 in_ns v1 ip neighbor add 10.0.0.3 lladdr 02:00:00:00:00:03 dev eth0
