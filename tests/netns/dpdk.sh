@@ -92,6 +92,7 @@ check_not "and is not root" grep -qE '^[UG]id:.*[[:space:]]0([[:space:]]|$)' "$s
 # ---- drivers that wait, and that crash ----
 ctl s --wait 0 port add acme/waits --type dpdk --segment web --dev "net_virtio_user7,path=$LAB_DIR/s/waits,server=1" 2>/dev/null
 daemon_kill s datapath
+check_is "without a datapath no port asks for a restart" "no datapath is running" "$(reason_of acme/waits)"
 daemon_start s datapath
 check "a driver waits for another side" wait_until 10 test -S "$LAB_DIR/s/waits"
 kill -SEGV "${LAB_PID[s.datapath]}"
@@ -110,14 +111,21 @@ done
 check "TAP and overlay forward" wait_until 10 forwarding
 ctl s port del acme/waits
 
-# ---- a device that is polled for ever, before anything came ----
+# ---- devices that are polled for ever, before anything came; 32 of them ----
 LAB_ARGUMENTS[always.datapath]=--poll=always
 switch_start always
 ctl always tenant add acme && ctl always segment add acme/web
-ctl always --wait 0 port add acme/null --type dpdk --segment web --dev net_null0,no-rx=1 2>/dev/null
+for number in {0..32}; do
+	ctl always --wait 0 port add "acme/n$number" --type dpdk --segment web --dev "net_null$number,no-rx=1" >/dev/null 2>&1
+done
 daemon_kill always datapath
 daemon_start always datapath
-wait_until 10 switch_settled always
+many_are_open() {
+	[ "$(ctl always --json port list | jq -r '[.ports[].status] | map(select(.state == "up")) | length')" = 32 ]
+}
+check "32 devices are open" wait_until 10 many_are_open
+check_is "and one more says why it is not" "there are 32 others already" \
+	"$(ctl always --json port list | jq -r '.ports[].status | select(.state == "waiting").reason' | sed 's/.*: //')"
 ticks() {
 	awk '{ print $14 + $15 }' "/proc/${LAB_PID[always.datapath]}/stat"
 }

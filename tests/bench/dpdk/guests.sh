@@ -17,11 +17,11 @@ HUGEPAGES_ADDED=0
 # What datapaths with devices of DPDK, which tests beside may start, take of them.
 HUGEPAGES_SPARE_MB=128
 
-# hugepages_reserve MEGABYTES: so much more than there is, and some to spare. Nothing needs to be mounted for --in-memory.
+# hugepages_reserve MEGABYTES: so much more than there is, and with the first some to spare. Nothing needs to be mounted for --in-memory.
 hugepages_reserve() {
-	local before after
+	local before after spare=$((HUGEPAGES_ADDED == 0 ? HUGEPAGES_SPARE_MB : 0))
 	before=$(<$HUGEPAGES)
-	echo $((before + ($1 + HUGEPAGES_SPARE_MB) / 2)) >$HUGEPAGES
+	echo $((before + ($1 + spare) / 2)) >$HUGEPAGES
 	after=$(<$HUGEPAGES)
 	HUGEPAGES_ADDED=$((HUGEPAGES_ADDED + after - before))
 	[ $((after - before)) -ge $(($1 / 2)) ] || because "no $1 MB of hugepages are to be had"
