@@ -49,9 +49,8 @@ static const struct reason reasons[] = {
 	[DROP_PORT_DOWN] =
 		{
 			"port-down",
-			"The port that the frame came from or was for is down, or nobody is at its "
-			"other "
-			"end: see 'vswitchctl port list', and 'vswitchctl port up'.",
+			"The port that the frame came from or was for is down, or nobody is at "
+			"its other end: see 'vswitchctl port list', and 'vswitchctl port up'.",
 		},
 	[DROP_VLAN_INVALID] =
 		{

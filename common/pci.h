@@ -3,7 +3,6 @@
 #define VSWITCH_COMMON_PCI_H
 
 #include <ctype.h>
-#include <stdbool.h>
 #include <stddef.h>
 
 /*

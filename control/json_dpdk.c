@@ -100,8 +100,8 @@ static int read_device(const json_t *json, struct model_port *values, struct pro
 		return problem_set(
 			problem, 400, "bad-value", "dev",
 			"\"%.120s\" is no device for %s: give a PCI address as 0000:00:04.0, or a "
-			"name, with "
-			"arguments behind commas and without spaces, of at most %d characters",
+			"name, with arguments behind commas and without spaces, of at most %d "
+			"characters",
 			text, problem->object, MODEL_DEVICE_SIZE - 1);
 	memcpy(values->device, text, strlen(text) + 1);
 	return 0;
@@ -116,8 +116,7 @@ static bool is_device(const char *text)
 	size_t name = pci_address_size(text);
 
 	if (name == 0 && isalpha((unsigned char)text[0]))
-		name = strspn(text,
-			      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-");
+		name = strcspn(text, ",=:");
 	if (name == 0 || (text[name] != '\0' && text[name] != ',') ||
 	    strlen(text) >= MODEL_DEVICE_SIZE)
 		return false;

@@ -112,8 +112,7 @@ static bool may_log(void)
 
 static void log_line(const char *text, int size)
 {
-	/* Of other processes, which there are none of: said of every memif, and no reason for
-	 * anything. */
+	/* Said of every memif, about other processes, which there are none of: no reason. */
 	static const char harmless[] = "Failed to register mp action";
 	const char *found = memmem(text, (size_t)size, harmless, strlen(harmless));
 

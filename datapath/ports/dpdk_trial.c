@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define VARIABLE  "VSWITCH_DEVICES_LEFT_OUT="
+#define NAME	  "VSWITCH_DEVICES_LEFT_OUT"
+#define VARIABLE  NAME "="
 #define WORDS_MAX 1024u
 #define TEXT_SIZE 131072u
 
@@ -89,7 +90,7 @@ static void begin_anew(int number)
 
 const char *dpdk_trial_past(const char *device)
 {
-	const char *line = getenv("VSWITCH_DEVICES_LEFT_OUT"), *end;
+	const char *line = getenv(NAME), *end;
 	size_t length = strlen(device);
 
 	for (; line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1) {
